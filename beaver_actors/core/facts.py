@@ -1,0 +1,183 @@
+"""Facts: what has happened, in the past tense, in the words of the log and of the live stream.
+
+Each fact touches exactly one job, or one named queue; effects on other jobs are further facts in the same
+atomic batch. A fact's position in the log is its LSN. Facts are tuples, because one is made for every step
+of every job; two facts of different classes with equal fields compare equal, so compare with their classes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple, TypeAlias
+
+from beaver_actors.core.job import DeadReason, JobError, Terms
+
+DeleteReason = Literal["request", "retention"]
+
+
+class JobEnqueued(NamedTuple):
+    """A job exists. It is scheduled if `run_at_ms` lies after `at_ms`, else pending."""
+
+    job_id: str
+    at_ms: int
+    terms: Terms
+    args: bytes
+    run_at_ms: int
+    expires_at_ms: int | None = None
+
+
+class JobStarted(NamedTuple):
+    """A worker holds the lease. The fence of the lease is this fact's LSN."""
+
+    job_id: str
+    at_ms: int
+    worker_id: str
+    deadline_ms: int | None = None
+
+
+class JobProgressed(NamedTuple):
+    """The handler told how far it is; only the last word is kept."""
+
+    job_id: str
+    at_ms: int
+    fence: int
+    progress: bytes
+
+
+class JobCompleted(NamedTuple):
+    """The attempt under this fence succeeded; recorded once, for good (P4)."""
+
+    job_id: str
+    at_ms: int
+    fence: int
+    result: bytes | None = None
+
+
+class JobFailed(NamedTuple):
+    """The attempt failed and the job will run again at `retry_at_ms`."""
+
+    job_id: str
+    at_ms: int
+    fence: int
+    error: JobError
+    retry_at_ms: int
+
+
+class JobSnoozed(NamedTuple):
+    """The handler asked to be run later; no attempt is used."""
+
+    job_id: str
+    at_ms: int
+    fence: int
+    run_at_ms: int
+
+
+class JobReleased(NamedTuple):
+    """The lease was handed back (drain, or never begun); neither attempt nor rescue is used."""
+
+    job_id: str
+    at_ms: int
+    fence: int
+
+
+class JobRescued(NamedTuple):
+    """The worker or the server died in the attempt; a rescue is used, not an attempt (P12)."""
+
+    job_id: str
+    at_ms: int
+    fence: int
+    error: JobError
+
+
+class JobDied(NamedTuple):
+    """The job gave up. `error` is that of the last attempt, None if it never started (expired)."""
+
+    job_id: str
+    at_ms: int
+    reason: DeadReason
+    error: JobError | None = None
+
+
+class JobCancelRequested(NamedTuple):
+    """Someone wants the running job stopped; its worker has yet to answer."""
+
+    job_id: str
+    at_ms: int
+
+
+class JobCancelled(NamedTuple):
+    """The job is stopped for good."""
+
+    job_id: str
+    at_ms: int
+
+
+class JobRetried(NamedTuple):
+    """A dead or cancelled job was put back on request, with a fresh count of attempts and rescues."""
+
+    job_id: str
+    at_ms: int
+    run_at_ms: int
+
+
+class JobDeleted(NamedTuple):
+    """The job is forgotten; its id may be used again."""
+
+    job_id: str
+    at_ms: int
+    reason: DeleteReason
+
+
+class QueuePaused(NamedTuple):
+    """No job of this queue starts until it is resumed."""
+
+    queue: str
+    at_ms: int
+
+
+class QueueResumed(NamedTuple):
+    """Jobs of this queue start again."""
+
+    queue: str
+    at_ms: int
+
+
+JobFact: TypeAlias = (
+    JobEnqueued
+    | JobStarted
+    | JobProgressed
+    | JobCompleted
+    | JobFailed
+    | JobSnoozed
+    | JobReleased
+    | JobRescued
+    | JobDied
+    | JobCancelRequested
+    | JobCancelled
+    | JobRetried
+    | JobDeleted
+)
+QueueFact: TypeAlias = QueuePaused | QueueResumed
+Fact: TypeAlias = JobFact | QueueFact
+
+JOB_FACTS: tuple[type[JobFact], ...] = (
+    JobEnqueued,
+    JobStarted,
+    JobProgressed,
+    JobCompleted,
+    JobFailed,
+    JobSnoozed,
+    JobReleased,
+    JobRescued,
+    JobDied,
+    JobCancelRequested,
+    JobCancelled,
+    JobRetried,
+    JobDeleted,
+)
+FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed)
+
+EVENT_NAMES: dict[type[Fact], str] = {
+    fact: re.sub(r"(?<!^)(?=[A-Z])", "_", fact.__name__).lower() for fact in FACTS
+}
+"""The name of each fact on the wire, in the log's text form and in the docs: `JobEnqueued` is `job_enqueued`."""
