@@ -1,6 +1,6 @@
 """How long a failed job waits: four formulas in integer milliseconds.
 
-The caller brings the chance (`dice`), so the outcome can be written in the fact and replay never throws again.
+The caller brings the chance (`dice`), so the outcome is written in the fact and replay never throws again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def delay_ms(backoff: Backoff, retry: int, dice: float) -> int:
         dice: a number drawn evenly from [0, 1).
 
     The formulas, with n for `retry` and U for an even draw:
-        polynomial: ``n**factor s + base + U(0, 10 s * (n + 1))``: the curve that Sidekiq made the field's habit;
-        exponential: ``U(0, base * factor**n)``, "full jitter" as in Brooker, "Exponential Backoff And Jitter";
+        polynomial: ``n**factor s + base + U(0, 10 s * (n + 1))``, the curve that Sidekiq made a habit;
+        exponential: ``U(0, base * factor**n)``, "full jitter" (Brooker, "Exponential Backoff And Jitter");
         fixed: ``base``; list: the n-th delay, the last one repeating. All are cut at `cap_ms`.
     """
     draw = dice if backoff.jitter else 1.0
@@ -43,9 +43,10 @@ def delay_ms(backoff: Backoff, retry: int, dice: float) -> int:
 
 def _power(base: float, exponent: float) -> float:
     try:
-        return float(base) ** exponent
+        power: float = float(base) ** exponent
     except OverflowError:
         return float("inf")
+    return power
 
 
 def _cut(value: float, cap_ms: int) -> int:

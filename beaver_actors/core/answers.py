@@ -1,0 +1,178 @@
+"""Answers: what a command gets back. A refusal is an answer too, with a reason, never an exception.
+
+Answers are values: they copy what they show, because the job goes on changing after they were made and they
+may have to wait for the disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+from beaver_actors.core.job import AttemptError, DeadReason, JobState, Terms
+
+RefusalCode = Literal[
+    "bad_request", "unauthorized", "forbidden", "not_found", "conflict", "not_unique", "lease_lost",
+    "queue_full", "overloaded", "storage_full", "too_large", "draining", "not_leader", "unsupported",
+]  # fmt: skip
+
+WaitReason = Literal["run_at", "retry", "queue_paused", "unknown_kind", "storage_full", "last_chance", "turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The wish was not granted, and nothing has changed."""
+
+    code: RefusalCode
+    message: str
+    retry_after_ms: int | None = None
+
+
+class Receipt(NamedTuple):
+    """A job that is accepted, now or before (`duplicate`)."""
+
+    job_id: str
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """All jobs are accepted. `lsn` is that of the newest fact behind this answer."""
+
+    receipts: tuple[Receipt, ...]
+    lsn: int
+
+
+class LeasedJob(NamedTuple):
+    """The right to run one attempt."""
+
+    job_id: str
+    fence: int
+    attempt: int
+    terms: Terms
+    args: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Jobs that this worker may run now."""
+
+    jobs: tuple[LeasedJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """For each report in turn, whether it was recorded (now or before); False is `lease_lost` (P4)."""
+
+    accepted: tuple[bool, ...]
+
+
+class Change(NamedTuple):
+    """What a command did to one job (or queue)."""
+
+    name: str
+    changed: bool
+    code: RefusalCode | None = None
+    """Why not, if it was not."""
+    state: JobState | None = None
+    """The job's state afterwards; None if there is no such job, or for a queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One `Change` for each name asked for, in order."""
+
+    changes: tuple[Change, ...]
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """`next_ms`: when time next demands something (None: nothing waits for a time). `more`: the limit of one
+    batch was reached; ask again at once."""
+
+    next_ms: int | None
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What the first command of a life found."""
+
+    rescued: int
+    released: int
+    poisoned: int
+    cancelled: int
+
+
+class JobView(NamedTuple):
+    """A job as it is shown: every public field, copied. Times are milliseconds UTC."""
+
+    id: str
+    terms: Terms
+    args: bytes
+    state: JobState
+    created_ms: int
+    run_at_ms: int
+    expires_at_ms: int | None
+    order: int
+    lsn: int
+    attempt: int
+    rescues: int
+    fence: int
+    started_ms: int | None
+    finished_ms: int | None
+    worker_id: str | None
+    cancel_requested: bool
+    reason: DeadReason | None
+    progress: bytes | None
+    result: bytes | None
+    errors: tuple[AttemptError, ...]
+    waits_for: WaitReason | None
+    """Why it does not run now; None unless it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The job asked for."""
+
+    job: JobView
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs, newest first. `after` is the cursor of the next page, None at the end. A page may be short, even
+    empty, and yet have a next one: one call looks at a bounded number of jobs."""
+
+    jobs: tuple[JobView, ...]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """One named queue."""
+
+    name: str
+    paused: bool
+    counts: dict[JobState, int]
+    oldest_pending_ms: int | None
+    """Since when the job next in line may run; None if none waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole queue at one moment."""
+
+    lsn: int
+    counts: dict[JobState, int]
+    queues: tuple[QueueStatus, ...]
+    totals: dict[str, int]
+    died: dict[str, int]
+    unknown_kinds: dict[str, int] = field(default_factory=dict)
+    """Pending jobs of kinds that no worker can run, by kind."""
+    storage_full: bool = False
+
+
+Answer: TypeAlias = (
+    Refused | Enqueued | Leased | Finished | Changed | Ticked | Recovered | Found | Page | Status
+)

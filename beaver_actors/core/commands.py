@@ -1,0 +1,171 @@
+"""Commands: what someone wants done, in the imperative; and `Policy`, the rules they are judged by.
+
+A command carries every value that `decide` may need from the outside world except the time: ids, draws of
+chance, what the caller can run. It never carries how to answer; that is the actor's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from beaver_actors.core.job import JobState, Terms
+from beaver_actors.core.outcome import Outcome
+
+
+class NewJob(NamedTuple):
+    """A job as asked for. At most one of `run_at_ms` (UTC; in the past means now) and `delay_ms` is given."""
+
+    job_id: str
+    terms: Terms
+    args: bytes
+    run_at_ms: int | None = None
+    delay_ms: int | None = None
+    expires_at_ms: int | None = None
+
+
+class Report(NamedTuple):
+    """How the attempt under `fence` ended. `dice` in [0, 1) is chance for the back-off, should it be needed."""
+
+    job_id: str
+    fence: int
+    outcome: Outcome
+    dice: float = 0.0
+
+
+class Progress(NamedTuple):
+    """How far the attempt under `fence` is, as JSON text."""
+
+    job_id: str
+    fence: int
+    progress: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Accept all these jobs or none. Answer: `Enqueued` or `Refused`."""
+
+    jobs: tuple[NewJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Hand up to `limit` jobs to a worker. Answer: `Leased`, empty when nothing it can run waits."""
+
+    worker_id: str
+    limit: int
+    kinds: frozenset[str]
+    """The kinds it can run."""
+    queues: frozenset[str] | None = None
+    """The queues it serves; None for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Record how attempts ended, and how far others are. Answer: `Finished`."""
+
+    reports: tuple[Report, ...] = ()
+    progress: tuple[Progress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop these jobs; running ones are asked to stop. Answer: `Changed`."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Put these dead or cancelled jobs back. Answer: `Changed`."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Forget these jobs, unless they are running. Answer: `Changed`."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Start no more jobs of this queue. Answer: `Changed`, naming the queue."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Start jobs of this queue again. Answer: `Changed`, naming the queue."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Do what time demands: expiries, overrun deadlines, retention. Answer: `Ticked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """The first command of a life: no lease of the life before is held any more. Answer: `Recovered`."""
+
+    running: frozenset[int] | None = None
+    """Fences of the attempts that had really begun when the life before ended; only those are blamed.
+    None: not known, blame every lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Show one job. Answer: `Found`, or `Refused` with `not_found`."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Show a page of jobs, newest first. Answer: `Page`."""
+
+    state: JobState | None = None
+    queue: str | None = None
+    kind: str | None = None
+    tag: str | None = None
+    reason: str | None = None
+    limit: int = 50
+    after: int | None = None
+    """The cursor that the page before ended with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Show the state of the whole queue. Answer: `Status`."""
+
+
+Command: TypeAlias = (
+    Enqueue | Lease | Finish | Cancel | Retry | Delete | Pause | Resume | Tick | Recover | Get | List | Count
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of this server: limits, retention, patience. Not part of the state: changing one changes what
+    is decided from now on and nothing that was decided before."""
+
+    served_kinds: frozenset[str] = frozenset()
+    """Kinds that some worker can run now; jobs of others wait and say so."""
+    storage_full: bool = False
+    """No room in the log but for outcomes: nothing new is accepted or started (P7)."""
+    pending_jobs_max: int = 5_000_000
+    queue_jobs_max: int = 1_000_000
+    max_rescues: int = 3
+    """Deaths of its worker after which a job is taken for poison (P12)."""
+    timeout_grace_ms: int = 10_000
+    """How much longer than its timeout a worker may take to report before the job is taken from it."""
+    completed_kept_ms: int = 24 * 3_600_000
+    cancelled_kept_ms: int = 24 * 3_600_000
+    dead_kept_ms: int = 30 * 24 * 3_600_000
+    completed_kept: int = 100_000
+    cancelled_kept: int = 100_000
+    dead_kept: int = 1_000_000

@@ -1,0 +1,252 @@
+"""`fold`: a fact changes the state. It writes and never decides, refuses or looks at a clock.
+
+Live running, recovery, snapshots and time travel all call this one function, so a state depends on nothing
+but the facts behind it. A fact that the transition table does not know at this point is a bug, and an
+assertion that names the job ends the actor that brought it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from beaver_actors.core.facts import (
+    EVENT_NAMES,
+    Fact,
+    JobCancelled,
+    JobCancelRequested,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFact,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.index import lane_key
+from beaver_actors.core.job import FINISHED, AttemptError, Job, JobError, JobState, Trail
+from beaver_actors.core.state import Queue, State, file_job
+from beaver_actors.core.transitions import TRANSITIONS
+
+PENDING, SCHEDULED, IN_FLIGHT = JobState.PENDING, JobState.SCHEDULED, JobState.IN_FLIGHT
+
+ERRORS_KEPT = 100
+"""Errors kept on one job, oldest dropped first. Four times the default of 25 runs; a job that is allowed
+thousands of runs must not grow without end."""
+
+
+def fold(state: State, fact: Fact) -> None:
+    """Apply the next fact. Its LSN is `state.lsn` after the call."""
+    state.lsn += 1
+    _FOLDS[type(fact)](state, fact)
+
+
+def _enqueued(state: State, fact: JobEnqueued) -> None:
+    job_id, at_ms, terms, args, run_at_ms, expires_at_ms = fact
+    assert job_id not in state.jobs, f"job {job_id} enqueued twice"
+    lsn = state.lsn
+    terms = state.terms.setdefault(terms, terms)
+    target = SCHEDULED if run_at_ms > at_ms else PENDING
+    job = Job(job_id, terms, args, target, at_ms, run_at_ms, expires_at_ms, lsn, lsn)
+    state.jobs[job_id] = job
+    state.roll.add(job)
+    queue = state.queues.get(terms.queue)
+    if queue is None:
+        queue = state.queues[terms.queue] = Queue(terms.queue)
+    queue.counts[target] = queue.counts.get(target, 0) + 1
+    state.totals.enqueued += 1
+    if expires_at_ms is not None:
+        state.expiries.add(expires_at_ms, lsn, job)
+    if target is PENDING:
+        state.lanes.add(job)
+    else:
+        state.schedule.add(run_at_ms, lsn, job)
+
+
+def _started(state: State, fact: JobStarted) -> None:
+    job = _move(state, fact, IN_FLIGHT)
+    job.attempt += 1
+    job.fence = state.lsn
+    trail = job.trail = job.trail or Trail()
+    trail.started_ms = fact.at_ms
+    trail.worker_id = fact.worker_id
+    trail.deadline_ms = fact.deadline_ms
+    trail.progress = None
+    state.queues[job.terms.queue].turn = state.lsn
+    state.totals.started += 1
+
+
+def _progressed(state: State, fact: JobProgressed) -> None:
+    job = _known(state, fact)
+    _trail(job).progress = fact.progress
+    job.lsn = state.lsn
+
+
+def _completed(state: State, fact: JobCompleted) -> None:
+    job = _move(state, fact, JobState.COMPLETED, fact.at_ms)
+    _trail(job).result = fact.result
+    state.totals.completed += 1
+
+
+def _failed(state: State, fact: JobFailed) -> None:
+    job = _known(state, fact)
+    _note_error(job, fact.at_ms, fact.error)
+    job.run_at_ms = fact.retry_at_ms
+    _move(state, fact, SCHEDULED if fact.retry_at_ms > fact.at_ms else PENDING)
+    state.totals.failed += 1
+
+
+def _snoozed(state: State, fact: JobSnoozed) -> None:
+    job = _known(state, fact)
+    job.attempt -= 1
+    job.run_at_ms = fact.run_at_ms
+    _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
+    state.totals.snoozed += 1
+
+
+def _released(state: State, fact: JobReleased) -> None:
+    job = _known(state, fact)
+    job.attempt -= 1
+    _move(state, fact, PENDING)
+    state.totals.released += 1
+
+
+def _rescued(state: State, fact: JobRescued) -> None:
+    job = _known(state, fact)
+    job.rescues += 1
+    _note_error(job, fact.at_ms, fact.error)
+    _move(state, fact, PENDING)
+    state.totals.rescued += 1
+
+
+def _died(state: State, fact: JobDied) -> None:
+    job = _known(state, fact)
+    if fact.error is not None:
+        _note_error(job, fact.at_ms, fact.error)
+    if fact.reason == "poison":
+        job.rescues += 1
+        state.totals.rescued += 1
+    job.trail = job.trail or Trail()
+    job.trail.reason = fact.reason
+    _move(state, fact, JobState.DEAD, fact.at_ms)
+    state.totals.died[fact.reason] = state.totals.died.get(fact.reason, 0) + 1
+
+
+def _cancel_requested(state: State, fact: JobCancelRequested) -> None:
+    job = _known(state, fact)
+    _trail(job).cancel_requested = True
+    job.lsn = state.lsn
+
+
+def _cancelled(state: State, fact: JobCancelled) -> None:
+    _move(state, fact, JobState.CANCELLED, fact.at_ms)
+    state.totals.cancelled += 1
+
+
+def _retried(state: State, fact: JobRetried) -> None:
+    job = _known(state, fact)
+    job.attempt = job.rescues = 0
+    job.run_at_ms = fact.run_at_ms
+    trail = _trail(job)
+    trail.finished_ms = trail.reason = trail.result = None
+    if job.expires_at_ms is not None and job.expires_at_ms <= fact.at_ms:
+        job.expires_at_ms = None  # asked for by hand: it shall run, however late
+    _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
+    if job.expires_at_ms is not None:
+        state.expiries.add(job.expires_at_ms, state.lsn, job)
+    state.totals.retried += 1
+
+
+def _deleted(state: State, fact: JobDeleted) -> None:
+    job = _move(state, fact, None)
+    del state.jobs[job.id]
+    state.roll.forget(state.jobs)
+    state.totals.deleted += 1
+
+
+def _paused(state: State, fact: QueuePaused) -> None:
+    state.queues.setdefault(fact.queue, Queue(fact.queue)).paused = True
+
+
+def _resumed(state: State, fact: QueueResumed) -> None:
+    state.queues.setdefault(fact.queue, Queue(fact.queue)).paused = False
+
+
+_FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
+    JobEnqueued: _enqueued,
+    JobStarted: _started,
+    JobProgressed: _progressed,
+    JobCompleted: _completed,
+    JobFailed: _failed,
+    JobSnoozed: _snoozed,
+    JobReleased: _released,
+    JobRescued: _rescued,
+    JobDied: _died,
+    JobCancelRequested: _cancel_requested,
+    JobCancelled: _cancelled,
+    JobRetried: _retried,
+    JobDeleted: _deleted,
+    QueuePaused: _paused,
+    QueueResumed: _resumed,
+}
+
+
+def _known(state: State, fact: JobFact) -> Job:
+    """The job this fact is about, after checking that the table allows it."""
+    job = state.jobs.get(fact[0])
+    assert job is not None, f"{EVENT_NAMES[type(fact)]} about job {fact[0]}, which does not exist"
+    assert (job.state, type(fact)) in TRANSITIONS, (
+        f"{EVENT_NAMES[type(fact)]} about job {job.id} in state {job.state}"
+    )
+    return job
+
+
+def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int | None = None) -> Job:
+    """Take the job from its state to `target` (None: out of existence), in counts and indexes."""
+    job = _known(state, fact)
+    source = job.state
+    key = lane_key(job) if source is PENDING else None
+    counts = state.queues[job.terms.queue].counts
+    counts[source] -= 1
+    job.lsn = state.lsn
+    if target is None:
+        job.state = JobState.CANCELLED  # nobody shall take it for a waiting one through a stale entry
+    else:
+        job.state = target
+        counts[target] = counts.get(target, 0) + 1
+    if key is not None:
+        state.lanes.drop(key)
+    elif source is IN_FLIGHT:
+        del state.in_flight[job.id]
+        trail = _trail(job)
+        trail.deadline_ms = None
+        trail.cancel_requested = False
+    elif source in FINISHED:
+        line = state.finished[source]
+        while line and line[0].state is not source:
+            line.popleft()
+    if finished_ms is not None:
+        job.trail = job.trail or Trail()
+        job.trail.finished_ms = finished_ms
+    if target is not None:
+        file_job(state, job, first=source is IN_FLIGHT)
+    return job
+
+
+def _trail(job: Job) -> Trail:
+    assert job.trail is not None, f"job {job.id} was never started"
+    return job.trail
+
+
+def _note_error(job: Job, at_ms: int, error: JobError) -> None:
+    errors = _trail(job).errors
+    errors.append(AttemptError(at_ms, job.attempt, *error))
+    if len(errors) > ERRORS_KEPT:
+        del errors[0]

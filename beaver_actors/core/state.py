@@ -1,0 +1,176 @@
+"""The state of the queue: every job, every named queue, the counts, and the indexes over them.
+
+What this file owns is the shape, and the passing of time (`advance`). Facts change the state in `fold` alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from beaver_actors.core.index import Lanes, Roll, Timetable
+from beaver_actors.core.job import FINISHED, Job, JobState, Terms
+
+SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
+
+
+@dataclass(slots=True, eq=True)
+class Queue:
+    """A named queue. It exists from the first fact that names it."""
+
+    name: str
+    paused: bool = False
+    turn: int = 0
+    """The LSN of its latest start: the queue that has waited longest is served first."""
+    counts: dict[JobState, int] = field(default_factory=dict)
+
+    def count(self, state: JobState) -> int:
+        return self.counts.get(state, 0)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have yet to run: what the limits on a queue's length count."""
+        counts = self.counts
+        return counts.get(SCHEDULED, 0) + counts.get(PENDING, 0) + counts.get(JobState.BLOCKED, 0)
+
+
+@dataclass(slots=True, eq=True)
+class Totals:
+    """What has ever happened, counted by fact; kept in snapshots, so it survives restarts."""
+
+    enqueued: int = 0
+    started: int = 0
+    completed: int = 0
+    failed: int = 0
+    snoozed: int = 0
+    released: int = 0
+    rescued: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    deleted: int = 0
+    died: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the queue knows. `lsn`, `jobs`, `queues` and `totals` are the whole of it; the rest is
+    derived (`reindex` builds it anew) and never stored."""
+
+    lsn: int = 0
+    """The LSN of the last fact folded in."""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """In order of arrival."""
+    queues: dict[str, Queue] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+
+    in_flight: dict[str, Job] = field(default_factory=dict)
+    lanes: Lanes = field(default_factory=Lanes)
+    schedule: Timetable = field(default_factory=Timetable)
+    expiries: Timetable = field(default_factory=Timetable)
+    finished: dict[JobState, deque[Job]] = field(
+        default_factory=lambda: {state: deque() for state in FINISHED}
+    )
+    """By final state in order of finishing; entries of jobs that moved on are stale."""
+    keepsakes: Timetable = field(default_factory=Timetable)
+    """Finished jobs with a retention of their own, by the time it ends."""
+    overdue: deque[Job] = field(default_factory=deque)
+    """Jobs whose expiry or own retention has passed, found by `advance`, for `decide` to act on."""
+    roll: Roll = field(default_factory=Roll)
+    terms: dict[Terms, Terms] = field(default_factory=dict)
+    """Equal terms are kept once."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in all queues that have yet to run."""
+        return sum(queue.waiting for queue in self.queues.values())
+
+
+def advance(state: State, now_ms: int) -> None:
+    """Let time pass: what is due becomes pending, what has run out is set aside for `decide`.
+
+    Not a fact: it follows from the jobs and the clock, so replay does without it.
+    """
+    overdue = state.overdue
+    while overdue and not is_overdue(state, overdue[0], now_ms):
+        overdue.popleft()
+    for _, lsn, job in state.schedule.pop_due(now_ms):
+        if job.state is SCHEDULED and job.lsn == lsn:
+            counts = state.queues[job.terms.queue].counts
+            counts[SCHEDULED] -= 1
+            counts[PENDING] = counts.get(PENDING, 0) + 1
+            job.state = PENDING
+            state.lanes.add(job)
+    for _, _, job in state.expiries.pop_due(now_ms):
+        if job.state in (SCHEDULED, PENDING):
+            state.overdue.append(job)
+        elif job.state is IN_FLIGHT:
+            # It may come back to wait, and then it has expired: look again, at a pace that costs nothing.
+            state.expiries.add(now_ms + 1000, job.order, job)
+    for _, lsn, job in state.keepsakes.pop_due(now_ms):
+        if job.state in FINISHED and job.lsn == lsn:
+            state.overdue.append(job)
+
+
+def is_overdue(state: State, job: Job, now_ms: int) -> bool:
+    """Whether the job has waited past its expiry, or is finished and past a retention of its own."""
+    if state.jobs.get(job.id) is not job:
+        return False
+    if job.state in FINISHED:
+        kept_ms, trail = job.terms.retention_ms, job.trail
+        return kept_ms is not None and trail is not None and (trail.finished_ms or 0) + kept_ms <= now_ms
+    return job.state is not IN_FLIGHT and job.expires_at_ms is not None and job.expires_at_ms <= now_ms
+
+
+def file_job(state: State, job: Job, *, first: bool = False) -> None:
+    """Enter a job into the indexes that its state calls for."""
+    match job.state:
+        case JobState.PENDING:
+            state.lanes.add(job, first=first)
+        case JobState.SCHEDULED:
+            state.schedule.add(job.run_at_ms, job.lsn, job)
+        case JobState.IN_FLIGHT:
+            state.in_flight[job.id] = job
+        case JobState.COMPLETED | JobState.DEAD | JobState.CANCELLED:
+            state.finished[job.state].append(job)
+            if (
+                job.terms.retention_ms is not None
+                and job.trail is not None
+                and job.trail.finished_ms is not None
+            ):
+                state.keepsakes.add(job.trail.finished_ms + job.terms.retention_ms, job.lsn, job)
+        case JobState.BLOCKED:
+            pass
+
+
+def reindex(state: State) -> None:
+    """Build everything derived from `jobs` and `queues`, after a snapshot was loaded.
+
+    `jobs` must be in order of arrival. Within a lane, jobs stand by the time they may run and then by
+    arrival, so one that was handed back stands before those that have not had their turn.
+    """
+    state.in_flight, state.lanes, state.overdue = {}, Lanes(), deque()
+    state.schedule, state.expiries, state.keepsakes = Timetable(), Timetable(), Timetable()
+    state.finished = {final: deque() for final in FINISHED}
+    state.roll, state.terms = Roll(), {}
+    for queue in state.queues.values():
+        queue.counts.clear()
+    finished: list[Job] = []
+    waiting: list[Job] = []
+    for job in state.jobs.values():
+        job.terms = state.terms.setdefault(job.terms, job.terms)
+        state.roll.add(job)
+        counts = state.queues[job.terms.queue].counts
+        counts[job.state] = counts.get(job.state, 0) + 1
+        if job.expires_at_ms is not None and job.state not in FINISHED:
+            state.expiries.add(job.expires_at_ms, job.order, job)
+        if job.state is PENDING:
+            waiting.append(job)
+        elif job.state in FINISHED:
+            finished.append(job)
+        else:
+            file_job(state, job)
+    waiting.sort(key=lambda job: (job.run_at_ms, job.order))
+    finished.sort(key=lambda job: job.lsn)
+    for job in (*waiting, *finished):
+        file_job(state, job)
