@@ -25,7 +25,7 @@ class NewJob(NamedTuple):
 
 
 class Report(NamedTuple):
-    """How the attempt under `fence` ended. `dice` in [0, 1) is chance for the back-off, should it be needed."""
+    """How the attempt under `fence` ended. `dice` in [0, 1) is chance for the back-off, if it is needed."""
 
     job_id: str
     fence: int

@@ -180,4 +180,4 @@ FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed)
 EVENT_NAMES: dict[type[Fact], str] = {
     fact: re.sub(r"(?<!^)(?=[A-Z])", "_", fact.__name__).lower() for fact in FACTS
 }
-"""The name of each fact on the wire, in the log's text form and in the docs: `JobEnqueued`, `job_enqueued`."""
+"""The name of each fact on the wire, in the log's text form and in the docs: `job_enqueued` and so on."""

@@ -1,0 +1,138 @@
+"""The attempt, from lease to outcome: who may run a job, what follows from how it ended, and what becomes of
+leases when the server that held them is gone. Part of `decide`: reads, never writes."""
+
+from __future__ import annotations
+
+from beaver_actors.core.answers import Finished, Leased, LeasedJob, Recovered
+from beaver_actors.core.choose import choose
+from beaver_actors.core.commands import Finish, Lease, Policy, Recover, Report
+from beaver_actors.core.decision import Decision
+from beaver_actors.core.facts import (
+    Fact,
+    JobCancelled,
+    JobCompleted,
+    JobDied,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobSnoozed,
+    JobStarted,
+)
+from beaver_actors.core.job import Job, JobError, JobState
+from beaver_actors.core.outcome import (
+    Crashed,
+    Failed,
+    Outcome,
+    Rejected,
+    Released,
+    Snoozed,
+    Stopped,
+    Succeeded,
+    TimedOut,
+)
+from beaver_actors.core.retry import delay_ms
+from beaver_actors.core.state import State
+
+SERVER_DIED = JobError("WorkerDied", "the server stopped while the job was running")
+
+
+def lease(state: State, command: Lease, now_ms: int, policy: Policy) -> Decision:
+    facts: list[Fact] = []
+    leased: list[LeasedJob] = []
+    if policy.storage_full:
+        return Decision(facts, Leased(()))
+    lsn = state.lsn
+    for job in choose(state, command, now_ms, policy):
+        lsn += 1
+        timeout_ms = job.terms.timeout_ms
+        deadline_ms = None if timeout_ms is None else now_ms + timeout_ms + policy.timeout_grace_ms
+        facts.append(JobStarted(job.id, now_ms, command.worker_id, deadline_ms))
+        leased.append(LeasedJob(job.id, lsn, job.attempt + 1, job.terms, job.args))
+    return Decision(facts, Leased(tuple(leased)))
+
+
+def finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decision:
+    facts: list[Fact] = []
+    accepted: list[bool] = []
+    seen: dict[int, Outcome] = {}
+    for item in command.progress:
+        job = state.jobs.get(item.job_id)
+        if job is not None and job.fence == item.fence and job.state is JobState.IN_FLIGHT:
+            facts.append(JobProgressed(item.job_id, now_ms, item.fence, item.progress))
+    for report in command.reports:
+        job = state.jobs.get(report.job_id)
+        if job is None or job.fence != report.fence:
+            accepted.append(False)
+        elif report.fence in seen:
+            accepted.append(seen[report.fence] == report.outcome)
+        elif job.state is not JobState.IN_FLIGHT:
+            accepted.append(_recorded_before(job, report))
+        else:
+            facts.append(ending(job, report.outcome, report.dice, now_ms, policy))
+            seen[report.fence] = report.outcome
+            accepted.append(True)
+    return Decision(facts, Finished(tuple(accepted)))
+
+
+def _recorded_before(job: Job, report: Report) -> bool:
+    """Whether this very outcome is what the log already says, so that repeating it is harmless (P5)."""
+    match report.outcome:
+        case Succeeded(result):
+            return job.state is JobState.COMPLETED and job.trail is not None and job.trail.result == result
+        case Stopped():
+            return job.state is JobState.CANCELLED
+        case Failed(error) | TimedOut(error) | Rejected(error) | Crashed(error):
+            return job.trail is not None and job.trail.errors[-1:] != [] and job.trail.errors[-1][2:] == error
+        case _:
+            return False
+
+
+def ending(job: Job, outcome: Outcome, dice: float, now_ms: int, policy: Policy) -> Fact:
+    """What an outcome means for a job in flight."""
+    if isinstance(outcome, Succeeded):
+        return JobCompleted(job.id, now_ms, job.fence, outcome.result)
+    if job.trail is not None and job.trail.cancel_requested:
+        return JobCancelled(job.id, now_ms)
+    match outcome:
+        case Rejected(error):
+            return JobDied(job.id, now_ms, "rejected", error)
+        case Failed(error, retry_in_ms):
+            return _failure(job, error, retry_in_ms, dice, now_ms)
+        case TimedOut(error):
+            return _failure(job, error, None, dice, now_ms)
+        case Snoozed(in_ms):
+            return JobSnoozed(job.id, now_ms, job.fence, now_ms + in_ms)
+        case Crashed(error):
+            if job.rescues + 1 >= policy.max_rescues:
+                return JobDied(job.id, now_ms, "poison", error)
+            return JobRescued(job.id, now_ms, job.fence, error)
+        case Released() | Stopped():
+            # A handler that stops unasked has not finished: it goes back as if it had never begun.
+            return JobReleased(job.id, now_ms, job.fence)
+
+
+def _failure(job: Job, error: JobError, retry_in_ms: int | None, dice: float, now_ms: int) -> Fact:
+    if job.failures >= job.terms.max_attempts:
+        return JobDied(job.id, now_ms, "max_attempts", error)
+    wait_ms = delay_ms(job.terms.backoff, job.failures - 1, dice) if retry_in_ms is None else retry_in_ms
+    return JobFailed(job.id, now_ms, job.fence, error, now_ms + wait_ms)
+
+
+def recover(state: State, command: Recover, now_ms: int, policy: Policy) -> Decision:
+    """Give back every lease of the life before, the latest first, so that the oldest ends up in front."""
+    facts: list[Fact] = []
+    for job in sorted(state.in_flight.values(), key=lambda job: -job.fence):
+        begun = command.running is None or job.fence in command.running
+        outcome: Outcome = Crashed(SERVER_DIED) if begun else Released()
+        facts.append(ending(job, outcome, 0.5, now_ms, policy))
+    kinds = [type(fact) for fact in facts]
+    return Decision(
+        facts,
+        Recovered(
+            rescued=kinds.count(JobRescued),
+            released=kinds.count(JobReleased),
+            poisoned=kinds.count(JobDied),
+            cancelled=kinds.count(JobCancelled),
+        ),
+    )

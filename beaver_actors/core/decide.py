@@ -1,0 +1,196 @@
+"""`decide`: a command, the state and the time give facts and an answer. It reads and never writes.
+
+The same inputs always give the same outputs. The caller lets time pass first (`advance`), then asks, then
+folds every fact it was given, in order, before it asks again; so the n-th fact's LSN is known here, and the
+fence of a lease can be told before the fact is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from beaver_actors.core import attempts, upkeep, views
+from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
+from beaver_actors.core.commands import (
+    Cancel,
+    Command,
+    Count,
+    Delete,
+    Enqueue,
+    Finish,
+    Get,
+    Lease,
+    List,
+    NewJob,
+    Pause,
+    Policy,
+    Recover,
+    Resume,
+    Retry,
+    Tick,
+)
+from beaver_actors.core.decision import Decision, refuse
+from beaver_actors.core.facts import (
+    Fact,
+    JobCancelled,
+    JobCancelRequested,
+    JobDeleted,
+    JobEnqueued,
+    JobRetried,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.job import FINISHED, Job, JobState
+from beaver_actors.core.state import State
+
+
+def decide(state: State, command: Command, now_ms: int, policy: Policy) -> Decision:
+    """Judge one command. Raises nothing for any well-typed command; a refusal is an answer."""
+    return _DECISIONS[type(command)](state, command, now_ms, policy)
+
+
+def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Decision:
+    facts: list[Fact] = []
+    receipts: list[Receipt] = []
+    fresh: dict[str, NewJob] = {}
+    jobs = state.jobs
+    for new in command.jobs:
+        job_id = new.job_id
+        known = jobs.get(job_id) or fresh.get(job_id)
+        if known is not None:
+            if known.terms != new.terms or known.args != new.args:
+                return refuse("conflict", f"job {job_id} exists with other content; use another id")
+            receipts.append(Receipt(job_id, True))
+            continue
+        fresh[job_id] = new
+        run_at_ms = now_ms
+        if new.delay_ms is not None:
+            run_at_ms = now_ms + new.delay_ms
+        elif new.run_at_ms is not None:
+            run_at_ms = max(new.run_at_ms, now_ms)
+        facts.append(JobEnqueued(job_id, now_ms, new.terms, new.args, run_at_ms, new.expires_at_ms))
+        receipts.append(Receipt(job_id, False))
+    if facts:
+        refusal = _no_room(state, fresh, policy)
+        if refusal is not None:
+            return Decision([], refusal)
+    return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
+
+
+def _no_room(state: State, fresh: dict[str, NewJob], policy: Policy) -> Refused | None:
+    """Why these new jobs cannot be taken now, if they cannot (P7, P11)."""
+    if policy.storage_full:
+        message = "the disk is full; running jobs can finish, new ones are refused until there is room"
+        return Refused("storage_full", message, 5_000)
+    if state.waiting + len(fresh) > policy.pending_jobs_max:
+        return Refused(
+            "queue_full", f"the server holds its limit of {policy.pending_jobs_max} waiting jobs", 1_000
+        )
+    by_queue: dict[str, int] = {}
+    for new in fresh.values():
+        by_queue[new.terms.queue] = by_queue.get(new.terms.queue, 0) + 1
+    for name, count in by_queue.items():
+        queue = state.queues.get(name)
+        if (queue.waiting if queue else 0) + count > policy.queue_jobs_max:
+            text = f"queue {name} holds its limit of {policy.queue_jobs_max} waiting jobs"
+            return Refused("queue_full", text, 1_000)
+    return None
+
+
+def _cancel(state: State, command: Cancel, now_ms: int, policy: Policy) -> Decision:
+    def one(job: Job) -> tuple[Fact | None, Change]:
+        if job.state in FINISHED:
+            return None, Change(job.id, False, "conflict", job.state)
+        if job.state is not JobState.IN_FLIGHT:
+            return JobCancelled(job.id, now_ms), Change(job.id, True, None, JobState.CANCELLED)
+        asked = job.trail is not None and job.trail.cancel_requested
+        fact = None if asked else JobCancelRequested(job.id, now_ms)
+        return fact, Change(job.id, True, None, JobState.IN_FLIGHT)
+
+    return _each(state, command.job_ids, one)
+
+
+def _retry(state: State, command: Retry, now_ms: int, policy: Policy) -> Decision:
+    def one(job: Job) -> tuple[Fact | None, Change]:
+        if job.state not in (JobState.DEAD, JobState.CANCELLED):
+            return None, Change(job.id, False, "conflict", job.state)
+        return JobRetried(job.id, now_ms, now_ms), Change(job.id, True, None, JobState.PENDING)
+
+    if policy.storage_full:
+        return refuse("storage_full", "the disk is full; jobs can be put back once there is room", 5_000)
+    return _each(state, command.job_ids, one)
+
+
+def _delete(state: State, command: Delete, now_ms: int, policy: Policy) -> Decision:
+    def one(job: Job) -> tuple[Fact | None, Change]:
+        if job.state is JobState.IN_FLIGHT:
+            return None, Change(job.id, False, "conflict", job.state)
+        return JobDeleted(job.id, now_ms, "request"), Change(job.id, True)
+
+    return _each(state, command.job_ids, one)
+
+
+def _each(
+    state: State, job_ids: tuple[str, ...], one: Callable[[Job], tuple[Fact | None, Change]]
+) -> Decision:
+    """Judge each job once, however often it is named."""
+    facts: list[Fact] = []
+    changes: dict[str, Change] = {}
+    for job_id in job_ids:
+        if job_id in changes:
+            continue
+        job = state.jobs.get(job_id)
+        if job is None:
+            changes[job_id] = Change(job_id, False, "not_found")
+            continue
+        fact, changes[job_id] = one(job)
+        if fact is not None:
+            facts.append(fact)
+    return Decision(facts, Changed(tuple(changes.values()), state.lsn + len(facts)))
+
+
+def _pause(state: State, command: Pause, now_ms: int, policy: Policy) -> Decision:
+    queue = state.queues.get(command.queue)
+    facts: list[Fact] = [] if queue and queue.paused else [QueuePaused(command.queue, now_ms)]
+    return Decision(facts, Changed((Change(command.queue, bool(facts)),), state.lsn + len(facts)))
+
+
+def _resume(state: State, command: Resume, now_ms: int, policy: Policy) -> Decision:
+    queue = state.queues.get(command.queue)
+    if queue is None:
+        return refuse("not_found", f"queue {command.queue} does not exist")
+    facts: list[Fact] = [QueueResumed(command.queue, now_ms)] if queue.paused else []
+    return Decision(facts, Changed((Change(command.queue, bool(facts)),), state.lsn + len(facts)))
+
+
+def _get(state: State, command: Get, now_ms: int, policy: Policy) -> Decision:
+    job = state.jobs.get(command.job_id)
+    if job is None:
+        return refuse("not_found", f"job {command.job_id} does not exist, or was deleted after its retention")
+    return Decision([], views.found(state, job, policy))
+
+
+def _list(state: State, command: List, now_ms: int, policy: Policy) -> Decision:
+    return Decision([], views.page(state, command, policy))
+
+
+def _count(state: State, command: Count, now_ms: int, policy: Policy) -> Decision:
+    return Decision([], views.status(state, policy))
+
+
+_DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] = {
+    Enqueue: _enqueue,
+    Lease: attempts.lease,
+    Finish: attempts.finish,
+    Cancel: _cancel,
+    Retry: _retry,
+    Delete: _delete,
+    Pause: _pause,
+    Resume: _resume,
+    Tick: upkeep.tick,
+    Recover: attempts.recover,
+    Get: _get,
+    List: _list,
+    Count: _count,
+}

@@ -1,0 +1,93 @@
+"""What is shown of the state: one job, a page of jobs, the counts. Reads only, and copies what it shows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from beaver_actors.core.answers import Found, JobView, Page, QueueStatus, Status, WaitReason
+from beaver_actors.core.choose import is_last_chance
+from beaver_actors.core.commands import List, Policy
+from beaver_actors.core.job import Job, JobState, Trail
+from beaver_actors.core.state import State
+
+LOOKED_AT_MAX = 10_000
+"""Jobs that one listing looks at, so that a rare filter over a million jobs does not hold up the others."""
+
+_NO_TRAIL = Trail()
+
+
+def found(state: State, job: Job, policy: Policy) -> Found:
+    """Show one job."""
+    return Found(_view(state, job, policy))
+
+
+def page(state: State, command: List, policy: Policy) -> Page:
+    """Show the jobs that match, newest first, at most `command.limit` of them."""
+    shown: list[JobView] = []
+    for looked_at, job in enumerate(state.roll.before(command.after)):
+        if len(shown) == command.limit or looked_at == LOOKED_AT_MAX:
+            return Page(tuple(shown), job.order + 1)
+        if state.jobs.get(job.id) is job and _matches(job, command):
+            shown.append(_view(state, job, policy))
+    return Page(tuple(shown), None)
+
+
+def status(state: State, policy: Policy) -> Status:
+    """Show the counts of the whole queue."""
+    counts = dict.fromkeys(JobState, 0)
+    oldest: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    for key, lane in state.lanes.items():
+        first = next(iter(lane), None)
+        if first is not None:
+            oldest[key.queue] = min(first.run_at_ms, oldest.get(key.queue, first.run_at_ms))
+        if key.kind not in policy.served_kinds:
+            unknown[key.kind] = unknown.get(key.kind, 0) + lane.waiting
+    queues = []
+    for name in sorted(state.queues):
+        queue = state.queues[name]
+        own = {job_state: queue.count(job_state) for job_state in JobState}
+        for job_state, count in own.items():
+            counts[job_state] += count
+        queues.append(QueueStatus(name, queue.paused, own, oldest.get(name)))
+    totals = asdict(state.totals)
+    died = totals.pop("died")
+    return Status(state.lsn, counts, tuple(queues), totals, died, unknown, policy.storage_full)
+
+
+def _matches(job: Job, command: List) -> bool:
+    terms = job.terms
+    return (
+        (command.state is None or job.state is command.state)
+        and (command.queue is None or terms.queue == command.queue)
+        and (command.kind is None or terms.kind == command.kind)
+        and (command.tag is None or command.tag in terms.tags)
+        and (command.reason is None or (job.trail is not None and job.trail.reason == command.reason))
+    )
+
+
+def _view(state: State, job: Job, policy: Policy) -> JobView:
+    trail = job.trail or _NO_TRAIL
+    return JobView(
+        job.id, job.terms, job.args, job.state, job.created_ms, job.run_at_ms, job.expires_at_ms, job.order,
+        job.lsn, job.attempt, job.rescues, job.fence, trail.started_ms, trail.finished_ms, trail.worker_id,
+        trail.cancel_requested, trail.reason, trail.progress, trail.result, tuple(trail.errors),
+        _waits_for(state, job, policy),
+    )  # fmt: skip
+
+
+def _waits_for(state: State, job: Job, policy: Policy) -> WaitReason | None:
+    """Why a waiting job does not run, the most stubborn reason first."""
+    if job.state is JobState.SCHEDULED:
+        return "retry" if job.trail is not None and job.trail.errors else "run_at"
+    if job.state is not JobState.PENDING:
+        return None
+    if job.terms.kind not in policy.served_kinds:
+        return "unknown_kind"
+    if state.queues[job.terms.queue].paused:
+        return "queue_paused"
+    if policy.storage_full:
+        return "storage_full"
+    if is_last_chance(job.rescues, policy):
+        return "last_chance"
+    return "turn"
