@@ -1,0 +1,188 @@
+"""JobManager: owns the queue. It alone lets time pass, decides and folds.
+
+It never waits for the disk. What it decided goes to the WAL writer together with the answers that depend on
+it, and the state runs ahead of the disk by what is on its way; since every answer, refusals and reads too,
+leaves through the writer, nobody can see a state that is not durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import trio
+
+from beaver_actors.actors.wal_writer import Append, Message as WalMessage
+from beaver_actors.core.answers import Answer, Leased
+from beaver_actors.core.commands import Command, Enqueue, Lease, Policy, Tick
+from beaver_actors.core.decide import decide
+from beaver_actors.core.decision import Decision
+from beaver_actors.core.facts import Fact, JobCancelRequested
+from beaver_actors.core.fold import fold
+from beaver_actors.core.state import State, advance
+from beaver_actors.kernel.clock import Clock
+from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
+from beaver_actors.kernel.signal import Signal
+
+BATCH_MAX = 256
+"""Requests judged in one turn of the loop."""
+
+APPEND_BYTES_MAX = 4 * 1024 * 1024
+"""Argument bytes that one append may carry before it is sent on, so that large jobs do not pile up into one
+giant write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command and the slot for its answer."""
+
+    command: Command
+    reply: Reply[Answer] = field(default_factory=Reply)
+
+
+class Jobs:
+    """The way to the job manager for everyone above: ask, and have the answer once it is durable."""
+
+    def __init__(self, handle: Handle[Request]) -> None:
+        self._handle = handle
+
+    async def ask(self, command: Command) -> Answer:
+        """Put a command to the job manager and wait for its answer. The caller's cancel scope is the limit; a
+        command given up on may yet be carried out.
+
+        Raises:
+            Closed: the node is going down.
+        """
+        request = Request(command)
+        await self._handle.tell(request)
+        return await request.reply.wait()
+
+    def clone(self) -> Jobs:
+        return Jobs(self._handle.clone())
+
+    def close(self) -> None:
+        self._handle.close()
+
+
+@dataclass(slots=True)
+class Signals:
+    """How the job manager wakes the controller, which sits above it."""
+
+    cancels: Signal[int] = field(default_factory=Signal)
+    """Fences of attempts that shall stop; rung once that is durable."""
+    due: Signal[None] = field(default_factory=Signal)
+    """Something waits for a time sooner than was known at the last tick."""
+
+
+@dataclass(slots=True)
+class Rules:
+    """The policy in force, and what can change about it while the node runs."""
+
+    policy: Policy
+    storage_full: Callable[[], bool]
+    leasing: bool = True
+    """Off while the node drains: leases are answered at once, with nothing."""
+
+    def now(self) -> Policy:
+        """The policy as of now."""
+        full = self.storage_full()
+        if full != self.policy.storage_full:
+            self.policy = replace(self.policy, storage_full=full)
+        return self.policy
+
+
+async def run(
+    mailbox: Mailbox[Request],
+    state: State,
+    wal: Handle[WalMessage],
+    *,
+    clock: Clock,
+    rules: Rules,
+    signals: Signals,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Decide until the mailbox is closed.
+
+    Args:
+        state: recovered from the journal; this actor alone changes it.
+        wal: where facts and answers go.
+        rules: looked at once per batch.
+        signals: rung for the controller.
+    """
+    task_status.started()
+    manager = _JobManager(state, wal, rules, signals)
+    with mailbox, wal:
+        while batch := await mailbox.batch(BATCH_MAX):
+            await manager.judge(batch, clock.now_ms())
+
+
+class _JobManager:
+    """What lives from one batch to the next."""
+
+    def __init__(self, state: State, wal: Handle[WalMessage], rules: Rules, signals: Signals) -> None:
+        self._state = state
+        self._wal = wal
+        self._rules = rules
+        self._signals = signals
+        self._tickets: list[Request] = []
+        """Leases that wait for work."""
+        self._next_ms: int | None = None
+        """The time that the controller knows to wake up for."""
+        self._facts: list[Fact] = []
+        self._release: list[Callable[[], None]] = []
+
+    async def judge(self, batch: list[Request], now_ms: int) -> None:
+        """Decide a batch of requests and send what follows on its way to the disk."""
+        state, policy = self._state, self._rules.now()
+        advance(state, now_ms)
+        weight = 0
+        for request in batch:
+            command = request.command
+            if type(command) is Lease:
+                self._tickets.append(request)
+                continue
+            self._settle(request, decide(state, command, now_ms, policy))
+            if type(command) is Enqueue:
+                weight += sum(len(job.args) for job in command.jobs)
+                if weight > APPEND_BYTES_MAX:
+                    await self._send()
+                    weight = 0
+            elif type(command) is Tick:
+                self._next_ms = state.schedule.next_ms()
+        self._serve_tickets(now_ms, policy)
+        next_ms = state.schedule.next_ms()
+        if next_ms is not None and (self._next_ms is None or next_ms < self._next_ms):
+            self._next_ms = next_ms
+            self._signals.due.ring(None)
+        await self._send()
+
+    def _settle(self, request: Request, decision: Decision) -> None:
+        """Fold what was decided, and keep the answer for the disk to let go."""
+        state = self._state
+        for fact in decision.facts:
+            fold(state, fact)
+            if type(fact) is JobCancelRequested:
+                self._release.append(partial(self._signals.cancels.ring, state.jobs[fact.job_id].fence))
+        self._facts += decision.facts
+        self._release.append(partial(request.reply.give, decision.answer))
+
+    def _serve_tickets(self, now_ms: int, policy: Policy) -> None:
+        """Answer the leases that wait, as far as there is work for them."""
+        for ticket in list(self._tickets):
+            if not self._rules.leasing:
+                decision = Decision([], Leased(()))
+            elif not len(self._state.lanes):
+                return
+            else:
+                decision = decide(self._state, ticket.command, now_ms, policy)
+                if not decision.facts:
+                    continue
+            self._tickets.remove(ticket)
+            self._settle(ticket, decision)
+
+    async def _send(self) -> None:
+        facts, release = self._facts, self._release
+        if facts or release:
+            self._facts, self._release = [], []
+            await self._wal.tell(Append(facts, release))
