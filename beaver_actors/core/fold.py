@@ -45,6 +45,9 @@ thousands of runs must not grow without end."""
 def fold(state: State, fact: Fact) -> None:
     """Apply the next fact. Its LSN is `state.lsn` after the call."""
     state.lsn += 1
+    at_ms = fact[1]
+    if at_ms > state.time_ms:
+        state.time_ms = at_ms
     _FOLDS[type(fact)](state, fact)
 
 

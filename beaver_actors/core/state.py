@@ -54,11 +54,13 @@ class Totals:
 
 @dataclass(slots=True)
 class State:
-    """Everything the queue knows. `lsn`, `jobs`, `queues` and `totals` are the whole of it; the rest is
+    """Everything the queue knows. The first five fields are the whole of it; the rest is
     derived (`reindex` builds it anew) and never stored."""
 
     lsn: int = 0
     """The LSN of the last fact folded in."""
+    time_ms: int = 0
+    """The latest time on record: the clock of the next life does not start before it."""
     jobs: dict[str, Job] = field(default_factory=dict)
     """In order of arrival."""
     queues: dict[str, Queue] = field(default_factory=dict)

@@ -1,0 +1,62 @@
+"""The board: which attempts were really under way, written where it survives the death of the process.
+
+A memory-mapped file of fences. Setting one costs a store to memory, no system call and no sync: it need not
+survive a power cut, which is no job's fault, only a crash of this process, which may be one's (P12). Recovery
+blames the jobs on the board for the crash and hands the other leases back as if they had never begun.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+SLOTS = 4096
+"""More attempts at once than any one process runs; those beyond are not blamed."""
+
+_FENCE = struct.Struct("<Q")
+
+
+class Board:
+    """The file `running` in a data directory.
+
+    Args:
+        path: the file; created or cleared.
+    """
+
+    def __init__(self, path: Path) -> None:
+        size = SLOTS * _FENCE.size
+        with path.open("wb+") as file:
+            os.truncate(file.fileno(), size)
+            self._memory = mmap.mmap(file.fileno(), size)
+        self._free = list(range(SLOTS - 1, -1, -1))
+        self._slots: dict[int, int] = {}
+
+    def begin(self, fence: int) -> None:
+        """The attempt under this fence begins."""
+        if self._free:
+            slot = self._slots[fence] = self._free.pop()
+            _FENCE.pack_into(self._memory, slot * _FENCE.size, fence)
+
+    def end(self, fence: int) -> None:
+        """The attempt under this fence is over."""
+        slot = self._slots.pop(fence, None)
+        if slot is not None:
+            _FENCE.pack_into(self._memory, slot * _FENCE.size, 0)
+            self._free.append(slot)
+
+    def close(self) -> None:
+        """Unmap the file; what is on it stays."""
+        self._memory.close()
+
+
+def read_board(path: Path) -> frozenset[int] | None:
+    """The fences on the board that an earlier process left; None if there is none or it was cut short."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(data) != SLOTS * _FENCE.size:
+        return None
+    return frozenset(fence for (fence,) in _FENCE.iter_unpack(data) if fence)
