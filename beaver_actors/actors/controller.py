@@ -91,7 +91,7 @@ async def _dispatch(desk: Desk, jobs: Jobs, settings: Settings) -> None:
         answer = await jobs.ask(Lease(settings.worker_id, wanted, settings.kinds, settings.queues))
         assert isinstance(answer, Leased), f"a lease was answered with {answer}"
         if answer.jobs:
-            desk.put(answer.jobs, trio.current_time() - asked)
+            await desk.put(answer.jobs, trio.current_time() - asked)
             desk.ahead = _ahead(desk, settings)
 
 

@@ -66,18 +66,18 @@ class Desk:
         self._hand: deque[InHand] = deque()
         self._idle = trio.lowlevel.ParkingLot()
         self._wants = trio.lowlevel.ParkingLot()
-        self.ahead = 0
-        """How many leased jobs to keep in hand beyond what idle workers take at once."""
         self._running: dict[int, Control] = {}
         self._cancelled: set[int] = set()
         """Fences in hand whose attempt shall stop as soon as it begins."""
+        self.ahead = 0
+        """How many leased jobs to keep in hand beyond what idle workers take at once."""
         self.closed = False
         self.lease_seconds = 0.0
         """Moving average of what a lease takes to be granted."""
         self.attempt_seconds = inf
         """Moving average of what an attempt takes to run; infinite while nothing is known."""
 
-    # For workers
+    # For workers.
 
     async def take(self) -> LeasedJob | None:
         """The next job to run; waits for one. None: the desk is closed, go home."""
@@ -102,134 +102,7 @@ class Desk:
     async def end(self, job: LeasedJob, outcome: Outcome, seconds: float) -> None:
         """The attempt is over; waits only while the controller is far behind."""
         self._running.pop(job.fence, None)
-        self._board.end(job.fence)
-        known = self.attempt_seconds
-        self.attempt_seconds = seconds if known == inf else known + (seconds - known) * 0.05
-        await self._outcomes.tell(Report(job.job_id, job.fence, outcome, self._dice()))
-
-    def progress(self, job: LeasedJob, progress: bytes) -> None:
-        """Tell how far an attempt is; dropped if the controller is far behind, a later one will do."""
-        self._outcomes.tell_nowait(Progress(job.job_id, job.fence, progress))
-
-    # For the controller
-
-    @property
-    def wanted(self) -> int:
-        """How many more leased jobs would be taken or kept in hand now."""
-        return len(self._idle) + self.ahead - len(self._hand)
-
-    async def wait_wanted(self) -> int:
-        """Wait until leased jobs are wanted, and say how many; 0 once the desk is closed."""
-        while not self.closed:
-            wanted = self.wanted
-            if wanted > 0 and (self._idle or wanted * 2 >= self.ahead):
-                return wanted
-            await self._wants.park()
-        return 0
-
-    def put(self, jobs: tuple[LeasedJob, ...], lease_seconds: float) -> None:
-        """Lay down leased jobs and wake as many workers."""
-        now = trio.current_time()
-        self._hand.extend(InHand(job, now) for job in jobs)
-        self._idle.unpark(count=len(jobs))
-        self.lease_seconds += (lease_seconds - self.lease_seconds) * 0.2
-
-    async def give_back_stale(self, before: float) -> None:
-        """Hand back what has lain here, unbegun, since before `before` (Trio's time): the workers turned out to
-        be busy, so nothing is kept in hand until they have shown otherwise."""
-        while self._hand and self._hand[0].since < before:
-            self.ahead = 0
-            self.attempt_seconds = inf
-            await self._give_back(self._hand.popleft().job)
-
-    async def clear(self) -> None:
-        """Hand back everything that has not begun."""
-        while self._hand:
-            await self._give_back(self._hand.popleft().job)
-
-    async def _give_back(self, job: LeasedJob) -> None:
         self._cancelled.discard(job.fence)
-        await self._outcomes.tell(Report(job.job_id, job.fence, Released()))
-
-    def cancel(self) -> None:
-        """Someone wants the job stopped: the outcome shall be `Stopped`."""
-
-    def release(self) -> None:
-        """The node wants the job back, unfinished: the outcome shall be `Released`."""
-
-
-class Board(Protocol):
-    """Where attempts under way are written down, to survive the process: who to blame if it dies (P12)."""
-
-    def begin(self, fence: int) -> None: ...
-    def end(self, fence: int) -> None: ...
-
-
-class Dice(Protocol):
-    """Draws chance from [0, 1)."""
-
-    def __call__(self) -> float: ...
-
-
-class InHand(NamedTuple):
-    """A leased job that no worker has begun, and when it came (Trio's time, seconds)."""
-
-    job: LeasedJob
-    since: float
-
-
-class Desk:
-    """One per life of the node.
-
-    Args:
-        outcomes: the controller's mailbox for reports and progress.
-        board: written to when an attempt begins and ends.
-        dice: chance for the back-off of failed jobs.
-    """
-
-    def __init__(self, outcomes: Handle[Message], board: Board, dice: Dice) -> None:
-        self._outcomes = outcomes
-        self._board = board
-        self._dice = dice
-        self._hand: deque[InHand] = deque()
-        self._idle = trio.lowlevel.ParkingLot()
-        self._wants = trio.lowlevel.ParkingLot()
-        self.ahead = 0
-        """How many leased jobs to keep in hand beyond what idle workers take at once."""
-        self._running: dict[int, Control] = {}
-        self._cancelled: set[int] = set()
-        """Fences in hand whose attempt shall stop as soon as it begins."""
-        self.closed = False
-        self.lease_seconds = 0.0
-        """Moving average of what a lease takes to be granted."""
-        self.attempt_seconds = inf
-        """Moving average of what an attempt takes to run; infinite while nothing is known."""
-
-    # For workers
-
-    async def take(self) -> LeasedJob | None:
-        """The next job to run; waits for one. None: the desk is closed, go home."""
-        while not self._hand:
-            if self.closed:
-                return None
-            self._wants.unpark()
-            await self._idle.park()
-        job = self._hand.popleft().job
-        if len(self._hand) <= self.ahead // 2:
-            self._wants.unpark()
-        return job
-
-    def begin(self, fence: int, control: Control) -> None:
-        """The attempt under this fence begins, and can be reached through `control`."""
-        self._running[fence] = control
-        self._board.begin(fence)
-        if fence in self._cancelled:
-            self._cancelled.discard(fence)
-            control.cancel()
-
-    async def end(self, job: LeasedJob, outcome: Outcome, seconds: float) -> None:
-        """The attempt is over; waits only while the controller is far behind."""
-        self._running.pop(job.fence, None)
         self._board.end(job.fence)
         known = self.attempt_seconds
         self.attempt_seconds = seconds if known == inf else known + (seconds - known) * 0.05
@@ -239,37 +112,35 @@ class Desk:
         """Tell how far an attempt is; dropped if the controller is far behind, a later one will do."""
         self._outcomes.tell_nowait(Progress(job.job_id, job.fence, progress))
 
-    # For the controller
+    # For the controller and the node.
 
     @property
-    def wanted(self) -> int:
-        """How many more leased jobs would be taken or kept in hand now."""
-        return len(self._idle) + self.ahead - len(self._hand)
+    def busy(self) -> int:
+        """Attempts under way."""
+        return len(self._running)
+
+    @property
+    def in_hand(self) -> int:
+        """Leased jobs that no worker has begun."""
+        return len(self._hand)
 
     async def wait_wanted(self) -> int:
         """Wait until leased jobs are wanted, and say how many; 0 once the desk is closed."""
         while not self.closed:
-            wanted = self.wanted
+            wanted = len(self._idle) + self.ahead - len(self._hand)
             if wanted > 0 and (self._idle or wanted * 2 >= self.ahead):
                 return wanted
             await self._wants.park()
         return 0
 
-    def put(self, jobs: tuple[LeasedJob, ...], lease_seconds: float) -> None:
-        """Lay down leased jobs and wake as many workers."""
+    async def put(self, jobs: tuple[LeasedJob, ...], lease_seconds: float) -> None:
+        """Lay down leased jobs and wake as many workers; once the desk is closed they go straight back."""
         now = trio.current_time()
         self._hand.extend(InHand(job, now) for job in jobs)
         self._idle.unpark(count=len(jobs))
         self.lease_seconds += (lease_seconds - self.lease_seconds) * 0.2
-
-    def stale(self, before: float) -> Iterator[LeasedJob]:
-        """Take back the jobs that have lain here since before `before` (Trio's time)."""
-        while self._hand and self._hand[0].since < before:
-            yield self._hand.popleft().job
-
-    async def give_back(self, job: LeasedJob) -> None:
-        """Hand a job that never began back to the queue."""
-        await self._outcomes.tell(Report(job.job_id, job.fence, Released()))
+        if self.closed:
+            await self.clear()
 
     def cancel(self, fence: int) -> None:
         """Ask the attempt under this fence to stop, now or when it begins."""
@@ -284,15 +155,22 @@ class Desk:
         for control in list(self._running.values()):
             control.release()
 
-    @property
-    def busy(self) -> int:
-        """Attempts under way."""
-        return len(self._running)
+    async def give_back_stale(self, before: float) -> None:
+        """Hand back what has lain here, unbegun, since before `before` (Trio's time): the workers turned out
+        to be busy, so nothing is kept in hand until they have shown otherwise."""
+        while self._hand and self._hand[0].since < before:
+            self.ahead = 0
+            self.attempt_seconds = inf
+            await self._give_back(self._hand.popleft().job)
 
-    @property
-    def in_hand(self) -> int:
-        """Leased jobs that no worker has begun."""
-        return len(self._hand)
+    async def clear(self) -> None:
+        """Hand back everything that has not begun."""
+        while self._hand:
+            await self._give_back(self._hand.popleft().job)
+
+    async def _give_back(self, job: LeasedJob) -> None:
+        self._cancelled.discard(job.fence)
+        await self._outcomes.tell(Report(job.job_id, job.fence, Released()))
 
     def close(self) -> None:
         """No more jobs: idle workers go home, busy ones after their attempt. Wakes the controller too."""
@@ -301,5 +179,5 @@ class Desk:
         self._wants.unpark_all()
 
     def hang_up(self) -> None:
-        """Nothing more will be reported."""
+        """Nothing more will be reported; the controller records what it has and ends."""
         self._outcomes.close()

@@ -1,7 +1,7 @@
 """Worker: runs one job at a time. Takes from the desk, has user code run, tells how it ended.
 
-What user code raises is an outcome, told like any other; an exception that leaves this actor is a bug of ours.
-Then this worker alone is restarted, and its job goes back with one rescue used.
+What user code raises is an outcome, told like any other; an exception that leaves this actor is a bug of
+ours. Then this worker alone is restarted, and its job goes back with one rescue used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from beaver_actors.core.outcome import Crashed, Outcome
 class Execute(Protocol):
     """Runs user code. Never raises for what user code does.
 
-    It calls `begin` with the attempt's control once, before any user code runs, and `progress` with JSON text.
+    It calls `begin` with the attempt's control once, before any user code runs, and `progress` with JSON
+    text.
     """
 
     def __call__(

@@ -9,7 +9,7 @@ import trio
 
 
 class ChildFailed(Exception):
-    """The child ended with another exit code than 0; the text is the end of what it said on standard error."""
+    """The child ended with an exit code other than 0; the text ends with its last words."""
 
 
 async def run_child(command: Sequence[str]) -> bytes:
@@ -47,5 +47,4 @@ async def run_child(command: Sequence[str]) -> bytes:
 
 async def _drain(stream: trio.abc.ReceiveStream | None, into: list[bytes]) -> None:
     assert stream is not None, "the child was started without a pipe"
-    async for data in stream:
-        into.append(bytes(data))
+    into.extend([bytes(data) async for data in stream])
