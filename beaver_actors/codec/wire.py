@@ -1,0 +1,208 @@
+"""The messages of the wire protocol, version 1: one Struct per message, requests and replies.
+
+This file alone says which messages and fields there are and what type each has. It checks no values
+(`wire_commands`), reads no bytes (`wire_decode`) and fills in no answers (`wire_answers`). The client, the
+server and `docs/asyncapi.yaml` all use these types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from beaver_actors.codec.wire_fields import (
+    BATCH_EVENTS_MAX,
+    DURATION,
+    KIND_PATTERN,
+    PAGE_JOBS_MAX,
+    QUEUE_PATTERN,
+    TAG_CHARS_MAX,
+    JobId,
+    JobIds,
+    Lsn,
+    QueueName,
+    RequestId,
+    Seconds,
+    about,
+)
+from beaver_actors.codec.wire_objects import (
+    ChangeObject,
+    EventFilter,
+    EventObject,
+    NewJobObject,
+    StatusObject,
+)
+from beaver_actors.core.answers import RefusalCode
+from beaver_actors.core.job import DeadReason, JobState
+
+JSON_PROTOCOL = "beaver.v1+json"
+"""WebSocket subprotocol: every message is one JSON object in a text message. Spoken if none is named."""
+CBOR_PROTOCOL = "beaver.v1+cbor"
+"""WebSocket subprotocol: every message is one CBOR map in a binary message."""
+
+
+class _Request(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
+    id: RequestId
+
+
+class EnqueueRequest(_Request, tag="enqueue"):
+    """Accept all these jobs or none. Reply: `jobs`, a `Receipt` for each in order, and `lsn`; it is sent when
+    they are on disk."""
+
+    jobs: Annotated[list[NewJobObject], about("1 to 1000 jobs, or as the server is configured.", minItems=1)]
+
+
+class GetRequest(_Request, tag="get"):
+    """Show one job. Reply: `job`."""
+
+    job_id: JobId
+
+
+class ListRequest(_Request, tag="list"):
+    """Show jobs, newest first. Reply: `jobs`, and `next`, to be given as `after` for the next page; null at
+    the end. A page may be short, even empty, and yet have a next one."""
+
+    state: JobState | None = None
+    queue: Annotated[str | None, about("Only this queue.", pattern=QUEUE_PATTERN)] = None
+    kind: Annotated[str | None, about("Only this kind.", pattern=KIND_PATTERN)] = None
+    tag: Annotated[str | None, about("Only jobs with this tag.", maxLength=TAG_CHARS_MAX)] = None
+    reason: Annotated[DeadReason | None, about("Only jobs dead for this reason.")] = None
+    limit: Annotated[int, about("Most jobs on the page.", minimum=1, maximum=PAGE_JOBS_MAX)] = 50
+    after: Annotated[int | None, about("`next` of the page before.", minimum=0)] = None
+
+
+class StatusRequest(_Request, tag="status"):
+    """Show the counts of the whole queue. Reply: `status`."""
+
+
+class SubscribeRequest(_Request, tag="subscribe"):
+    """Push status or events from now on. Reply: `subscription`, the id that the pushes carry, and for events
+    `lsn`, the position after which they begin."""
+
+    topic: Literal["status", "events"]
+    interval: Annotated[
+        Seconds | None, about(f"status: the time between two pushes, 0.1 s to 1 h; 1 s if none. {DURATION}")
+    ] = None
+    from_lsn: Annotated[
+        int | None, about("events: the first position wanted; from now on if there is none.", minimum=0)
+    ] = None
+    filter: Annotated[EventFilter | None, about("events: which ones.")] = None
+    batch: Annotated[
+        int | None,
+        about(
+            "events: if given, pushes are `events` messages of up to so many events each, far cheaper under "
+            "load; else each event is an `event` message.",
+            minimum=1,
+            maximum=BATCH_EVENTS_MAX,
+        ),
+    ] = None
+
+
+class UnsubscribeRequest(_Request, tag="unsubscribe"):
+    """End a subscription. After the reply nothing more is pushed for it."""
+
+    subscription: str
+
+
+class CancelRequest(_Request, tag="cancel"):
+    """Stop these jobs; a running one is asked to stop. Reply: `changes` and `lsn`."""
+
+    job_ids: JobIds
+
+
+class RetryRequest(_Request, tag="retry"):
+    """Put these dead or cancelled jobs back. Reply: `changes` and `lsn`."""
+
+    job_ids: JobIds
+
+
+class DeleteRequest(_Request, tag="delete"):
+    """Forget these jobs, unless they are running. Reply: `changes` and `lsn`."""
+
+    job_ids: JobIds
+
+
+class PauseRequest(_Request, tag="pause"):
+    """Start no more jobs of this queue. Reply: `changes` and `lsn`."""
+
+    queue: QueueName
+
+
+class ResumeRequest(_Request, tag="resume"):
+    """Start jobs of this queue again. Reply: `changes` and `lsn`."""
+
+    queue: QueueName
+
+
+Request: TypeAlias = (
+    EnqueueRequest
+    | GetRequest
+    | ListRequest
+    | StatusRequest
+    | SubscribeRequest
+    | UnsubscribeRequest
+    | CancelRequest
+    | RetryRequest
+    | DeleteRequest
+    | PauseRequest
+    | ResumeRequest
+)
+
+
+class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
+    """The request was done. Which fields there are depends on it; `wire_reply` reads the unread ones."""
+
+    re: str
+    lsn: Lsn | UnsetType = UNSET
+    jobs: Annotated[Raw | UnsetType, about("enqueue: `Receipt`s; list: `JobObject`s.")] = UNSET
+    next: Annotated[int | UnsetType | None, about("list: `after` of the next page; null at the end.")] = UNSET
+    job: Annotated[Raw | UnsetType, about("get: a `JobObject`.")] = UNSET
+    status: Annotated[Raw | UnsetType, about("status: a `StatusObject`.")] = UNSET
+    changes: list[ChangeObject] | UnsetType = UNSET
+    subscription: str | UnsetType = UNSET
+
+
+class Error(Struct, kw_only=True, tag_field="type", tag="error"):
+    """The request was refused, and nothing has changed."""
+
+    re: Annotated[str | None, about("Null if the request's id could not be read.")]
+    code: RefusalCode
+    message: str
+    retry_after: Annotated[int | float | None, about("Seconds after which it is worth another try.")] = None
+
+
+class StatusPush(Struct, kw_only=True, tag_field="type", tag="status"):
+    """The status, pushed to a subscriber."""
+
+    subscription: str
+    status: StatusObject
+
+
+class EventPush(EventObject, kw_only=True, omit_defaults=True, tag_field="type", tag="event"):
+    """One event, pushed to a subscriber without `batch`."""
+
+    subscription: str
+
+
+class EventsPush(Struct, kw_only=True, tag_field="type", tag="events"):
+    """Events in order, pushed to a subscriber with `batch`."""
+
+    subscription: str
+    events: list[EventObject]
+
+
+class GapPush(Struct, kw_only=True, tag_field="type", tag="gap", rename={"from_lsn": "from", "to_lsn": "to"}):
+    """The events from `from` through `to` are gone for good; the next push goes on after them (P10)."""
+
+    subscription: str
+    from_lsn: Lsn
+    to_lsn: Lsn
+
+
+Push: TypeAlias = StatusPush | EventPush | EventsPush | GapPush
+Reply: TypeAlias = Ok | Error | StatusPush | EventPush | EventsPush | GapPush
+
+REQUESTS: tuple[type[msgspec.Struct], ...] = get_args(Request)
+REPLIES: tuple[type[msgspec.Struct], ...] = get_args(Reply)

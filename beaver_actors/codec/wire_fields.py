@@ -1,0 +1,51 @@
+"""The fields of the wire protocol: types, patterns and limits, each said once for code, checks and schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Raw
+
+from beaver_actors.core.facts import EVENT_NAMES
+
+ID_PATTERN = "^[!-~]{1,200}$"
+KIND_PATTERN = "^[A-Za-z0-9_.:-]{1,200}$"
+QUEUE_PATTERN = "^[A-Za-z0-9_.:-]{1,128}$"
+REQUEST_ID_CHARS_MAX = 200
+PRIORITY_MAX = 100
+ATTEMPTS_MAX = 1000
+TAGS_MAX = 20
+TAG_CHARS_MAX = 100
+META_BYTES_MAX = 16 * 1024
+DELAYS_MAX = 1000
+JOB_IDS_MAX = 1000
+PAGE_JOBS_MAX = 1000
+INTERVAL_MS_MIN = 100
+INTERVAL_MS_MAX = 3_600_000
+BATCH_EVENTS_MAX = 1000
+EVENTS = frozenset(EVENT_NAMES.values())
+
+
+def about(description: str, **schema: Any) -> Meta:
+    """What the schema says beyond the type. `wire_commands` checks the values, as it can tell what came."""
+    return Meta(description=description, extra_json_schema=schema or None)
+
+
+Seconds: TypeAlias = int | float | str
+DURATION = 'Seconds as a number, or text: "250ms", "30s", "5m", "1h", "7d".'
+TIME = {"format": "date-time"}
+
+RequestId = Annotated[
+    str,
+    about("Chosen by the client; the reply carries it as `re`.", maxLength=REQUEST_ID_CHARS_MAX),
+]
+JobId = Annotated[str, about("The job's id.", pattern=ID_PATTERN)]
+JobIds = Annotated[
+    list[str], about("Ids of jobs.", minItems=1, maxItems=JOB_IDS_MAX, items={"pattern": ID_PATTERN})
+]
+Kind = Annotated[str, about("Which handler runs the job.", pattern=KIND_PATTERN)]
+QueueName = Annotated[str, about("A queue's name.", pattern=QUEUE_PATTERN)]
+Lsn = Annotated[int, about("A position in the log.", minimum=0)]
+Args = Annotated[Raw, about("Named arguments for the handler: an object.", type="object")]
+UserMeta = Annotated[Raw, about("Belongs to the user: an object of at most 16 KiB.", type="object")]
+Time = Annotated[str, about("RFC 3339; the server writes UTC with milliseconds.", **TIME)]

@@ -1,0 +1,254 @@
+"""What the messages carry: jobs as asked for and as shown, queues, the status, events.
+
+Structs only. `wire` puts them into messages; their values are checked in `wire_commands`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from beaver_actors.codec.wire_fields import (
+    ATTEMPTS_MAX,
+    DELAYS_MAX,
+    DURATION,
+    EVENTS,
+    ID_PATTERN,
+    JOB_IDS_MAX,
+    KIND_PATTERN,
+    PRIORITY_MAX,
+    QUEUE_PATTERN,
+    TAG_CHARS_MAX,
+    TAGS_MAX,
+    TIME,
+    Args,
+    JobId,
+    Kind,
+    Lsn,
+    QueueName,
+    Seconds,
+    Time,
+    UserMeta,
+    about,
+)
+from beaver_actors.core.answers import RefusalCode, WaitReason
+from beaver_actors.core.job import DeadReason, JobState
+
+
+class Polynomial(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="polynomial"
+):
+    """Wait n**exponent seconds + base, with jitter up to 10 s * (n + 1) more; n = 0 for the first retry."""
+
+    exponent: Annotated[int | float, about("From 0 to 10.")] = 4
+    base: Annotated[Seconds, about(DURATION)] = 15
+    cap: Annotated[Seconds, about(f"No wait is longer. {DURATION}")] = "7d"
+    jitter: bool = True
+
+
+class Exponential(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="exponential"
+):
+    """Wait initial * factor**n, at most cap; with jitter evenly drawn between nothing and that."""
+
+    initial: Annotated[Seconds, about(DURATION)] = 1
+    factor: Annotated[int | float, about("From 1 to 100.")] = 2
+    cap: Annotated[Seconds, about(f"No wait is longer. {DURATION}")] = "10m"
+    jitter: bool = True
+
+
+class Fixed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="fixed"):
+    """Wait the same each time."""
+
+    delay: Annotated[Seconds, about(DURATION)]
+
+
+class Listed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="list"):
+    """Wait these in turn; the last one repeats."""
+
+    delays: Annotated[tuple[Seconds, ...], about("Durations.", minItems=1, maxItems=DELAYS_MAX)]
+
+
+BackoffRule: TypeAlias = Polynomial | Exponential | Fixed | Listed
+
+
+class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job to be enqueued. Null means the same as leaving the field out, except for `timeout`."""
+
+    kind: Kind
+    args: Annotated[
+        Raw | UnsetType, about("Named arguments for the handler: an object; {} if left out.", type="object")
+    ] = UNSET
+    id: Annotated[
+        str | None,
+        about(
+            "Chosen by the client, which makes repeating the request harmless; the server makes a UUIDv7 if "
+            "there is none.",
+            pattern=ID_PATTERN,
+        ),
+    ] = None
+    queue: QueueName = "default"
+    priority: Annotated[int, about("Larger runs first.", minimum=-PRIORITY_MAX, maximum=PRIORITY_MAX)] = 0
+    run_at: Annotated[
+        str | None, about("RFC 3339. Not before this time; a time in the past means now.", **TIME)
+    ] = None
+    delay: Annotated[Seconds | None, about(f"Not before this much later. {DURATION}")] = None
+    max_attempts: Annotated[
+        int | None,
+        about("Runs in all. The server's rule if there is none.", minimum=1, maximum=ATTEMPTS_MAX),
+    ] = None
+    timeout: Annotated[
+        Seconds | UnsetType | None,
+        about(
+            f"The longest one attempt may run; null for no limit; the server's rule if left out. {DURATION}"
+        ),
+    ] = UNSET
+    backoff: Annotated[BackoffRule | None, about("The wait between failed attempts.")] = None
+    expires_at: Annotated[
+        str | None, about("RFC 3339. A job that still waits then is dead, reason `expired`.", **TIME)
+    ] = None
+    retention: Annotated[
+        Seconds | None,
+        about(f"How long the finished job is kept; the server's rule if there is none. {DURATION}"),
+    ] = None
+    tags: Annotated[
+        tuple[str, ...],
+        about("For filters.", maxItems=TAGS_MAX, items={"minLength": 1, "maxLength": TAG_CHARS_MAX}),
+    ] = ()
+    meta: Annotated[
+        Raw | UnsetType, about("Belongs to the user: an object of at most 16 KiB.", type="object")
+    ] = UNSET
+
+
+class EventFilter(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which events a subscriber wants: those that fit every field given."""
+
+    kind: Annotated[str | None, about("Only jobs of this kind.", pattern=KIND_PATTERN)] = None
+    queue: Annotated[str | None, about("Only this queue.", pattern=QUEUE_PATTERN)] = None
+    job_ids: Annotated[
+        tuple[str, ...] | None, about("Only these jobs.", minItems=1, maxItems=JOB_IDS_MAX)
+    ] = None
+    events: Annotated[
+        tuple[str, ...] | None, about("Only these events.", minItems=1, items={"enum": sorted(EVENTS)})
+    ] = None
+
+
+class Receipt(Struct, kw_only=True):
+    """A job that is accepted: now, or before (`duplicate`)."""
+
+    id: JobId
+    duplicate: bool
+
+
+class ChangeObject(Struct, kw_only=True):
+    """What a command did to one job or queue."""
+
+    name: Annotated[str, about("The job's id, or the queue's name.")]
+    changed: bool
+    code: Annotated[RefusalCode | None, about("Why not, if it was not.")] = None
+    state: Annotated[JobState | None, about("The job's state afterwards; null if it does not exist.")] = None
+
+
+class ErrorObject(Struct, kw_only=True):
+    """What went wrong in one attempt."""
+
+    at: Time
+    attempt: int
+    type: str
+    message: str
+    traceback: str
+
+
+class JobObject(Struct, kw_only=True):
+    """A job as it is shown. Durations are seconds."""
+
+    id: JobId
+    kind: Kind
+    args: Args
+    queue: QueueName
+    priority: int
+    state: JobState
+    run_at: Time
+    max_attempts: int
+    timeout: int | float | None
+    backoff: BackoffRule
+    expires_at: Time | None
+    retention: int | float | None
+    tags: tuple[str, ...]
+    meta: UserMeta
+    created_at: Time
+    started_at: Annotated[str | None, about("When the latest attempt started.", **TIME)]
+    finished_at: Time | None
+    attempt: Annotated[int, about("Starts so far.")]
+    rescues: Annotated[int, about("Attempts that ended because a worker or the server died.")]
+    fence: Annotated[int, about("The position of the latest lease; it only grows. 0 before the first.")]
+    worker_id: str | None
+    cancel_requested: bool
+    reason: Annotated[DeadReason | None, about("Why it is dead.")]
+    waits_for: Annotated[WaitReason | None, about("Why it does not run now.")]
+    progress: Annotated[Raw, about("What the handler last told; null for nothing.")]
+    result: Annotated[Raw, about("What the handler returned; null for nothing.")]
+    errors: list[ErrorObject]
+    lsn: Annotated[int, about("The position of the latest event of this job.")]
+
+
+class QueueObject(Struct, kw_only=True):
+    """One named queue."""
+
+    paused: bool
+    states: dict[JobState, int]
+    oldest_pending_at: Annotated[
+        str | None, about("Since when the job next in line may run; null if none waits.", **TIME)
+    ]
+
+
+class StatusObject(Struct, kw_only=True):
+    """The whole queue at one moment."""
+
+    at: Time
+    lsn: Lsn
+    states: Annotated[dict[JobState, int], about("Jobs by state.")]
+    queues: dict[str, QueueObject]
+    totals: Annotated[dict[str, int], about("What has ever happened, by event; survives restarts.")]
+    dead_reasons: Annotated[dict[str, int], about("Jobs that ever died, by reason.")]
+    unknown_kinds: Annotated[dict[str, int], about("Pending jobs of kinds that no worker can run.")]
+    storage_full: bool
+    draining: bool
+    version: str
+    started_at: Annotated[str, about("When this server started.", **TIME)]
+    workers: Annotated[int, about("Workers at work or ready.")]
+    sessions: Annotated[int, about("Open connections.")]
+
+
+class EventError(Struct, kw_only=True):
+    """job_failed, job_rescued, and job_died after an attempt: what went wrong."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class EventObject(Struct, kw_only=True, omit_defaults=True):
+    """What has happened to one job or queue. Fields that an event does not have are left out."""
+
+    lsn: Lsn
+    event: Annotated[str, about("Which one.", enum=sorted(EVENTS))]
+    at: Time
+    job_id: str | UnsetType = UNSET
+    queue: Annotated[str | UnsetType, about("job_enqueued, queue_paused, queue_resumed.")] = UNSET
+    kind: Annotated[str | UnsetType, about("job_enqueued.")] = UNSET
+    priority: Annotated[int | UnsetType, about("job_enqueued.")] = UNSET
+    tags: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has any.")] = UNSET
+    args: Annotated[Raw | UnsetType, about("job_enqueued.")] = UNSET
+    run_at: Annotated[
+        str | UnsetType, about("job_enqueued, job_failed, job_snoozed, job_retried.", **TIME)
+    ] = UNSET
+    expires_at: Annotated[str | UnsetType, about("job_enqueued, if it has one.", **TIME)] = UNSET
+    worker_id: Annotated[str | UnsetType, about("job_started.")] = UNSET
+    deadline: Annotated[str | UnsetType, about("job_started, unless the job has no timeout.", **TIME)] = UNSET
+    fence: Annotated[int | UnsetType, about("Events of an attempt: the lease it ran under.")] = UNSET
+    progress: Annotated[Raw | UnsetType, about("job_progressed.")] = UNSET
+    result: Annotated[Raw | UnsetType, about("job_completed; null for nothing.")] = UNSET
+    error: EventError | UnsetType = UNSET
+    reason: Annotated[str | UnsetType, about("job_died, job_deleted.")] = UNSET
