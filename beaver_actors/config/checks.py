@@ -1,0 +1,71 @@
+"""Rules that settings must keep between them. Each value alone has been judged before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from beaver_actors.config.address import parse_address
+from beaver_actors.config.settings import Config
+from beaver_actors.config.units import format_size
+
+
+class Conflict(NamedTuple):
+    """Settings that do not go together."""
+
+    settings: tuple[str, ...]
+    """Those to change, the likeliest first."""
+    message: str
+
+
+def conflicts(config: Config) -> Iterator[Conflict]:
+    """Yield everything in `config` that does not go together."""
+    limits, wal = config.limits, config.wal
+    sizes = (
+        ("limits.message_bytes", limits.message_bytes, "limits.job_bytes", limits.job_bytes,
+         "one job must fit into a message"),
+        ("limits.message_bytes", limits.message_bytes, "limits.result_bytes", limits.result_bytes,
+         "one result must fit into a message"),
+        ("wal.segment_size", wal.segment_bytes, "limits.message_bytes", limits.message_bytes,
+         "the jobs of one message are written together, into one file of the log"),
+        ("wal.reserve_size", wal.reserve_bytes, "limits.result_bytes", limits.result_bytes,
+         "on a full disk there must be room for a result"),
+        ("snapshot.log_size", config.snapshot.log_bytes, "wal.segment_size", wal.segment_bytes,
+         "a snapshot is made of whole files of the log"),
+    )  # fmt: skip
+    for larger, larger_bytes, smaller, smaller_bytes, why in sizes:
+        if larger_bytes < smaller_bytes:
+            yield Conflict(
+                (larger, smaller),
+                f"{format_size(larger_bytes)} is less than {smaller}, {format_size(smaller_bytes)}: {why}",
+            )
+    if limits.queue_jobs > limits.pending_jobs:
+        yield Conflict(
+            ("limits.queue_jobs", "limits.pending_jobs"),
+            f"{limits.queue_jobs} is more than limits.pending_jobs, {limits.pending_jobs}: "
+            "that is the limit for all queues together",
+        )
+    if wal.batch_max < limits.batch_jobs:
+        yield Conflict(
+            ("wal.batch_max", "limits.batch_jobs"),
+            f"{wal.batch_max} is less than limits.batch_jobs, {limits.batch_jobs}: "
+            "the jobs of one message are written together",
+        )
+    yield from _listening(config)
+
+
+def _listening(config: Config) -> Iterator[Conflict]:
+    server, metrics = config.server, config.metrics
+    listen = parse_address(server.listen)
+    if not listen.is_loopback and server.token_file is None and not server.insecure:
+        yield Conflict(
+            ("server.listen", "server.token_file", "server.insecure"),
+            f"other machines can reach {listen}, and anyone there could run jobs: set server.token_file, "
+            "or server.insecure: true if the network is closed",
+        )
+    if metrics.enabled and listen.port and listen == parse_address(metrics.listen):
+        yield Conflict(
+            ("metrics.listen", "server.listen"),
+            f"{listen} is the address of server.listen too (which serves /metrics as well: "
+            "metrics.enabled may be false)",
+        )
