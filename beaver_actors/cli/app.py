@@ -1,0 +1,100 @@
+"""The root command: puts the commands together and turns whatever ends one into an exit code and a text that
+says what to do. A traceback is shown to those who ask for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import click
+
+from beaver_actors import __version__
+from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.options import DEBUG, debug_option
+
+SECTIONS = {
+    "The server": ("run", "config"),
+    "Jobs": ("enqueue", "jobs", "queues"),
+    "Watching": ("status", "tail"),
+    "Data directory, without a server": ("log", "verify"),
+}
+"""The order of `--help`."""
+
+
+class Root(click.Group):
+    """Lists its commands by purpose, and is the last to see an error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(Exit.INTERRUPTED)
+        except BaseException as error:  # noqa: BLE001 - the last one to see it
+            _end(ctx, error)
+        return result
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings."""
+        width = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(name.ljust(width), self.commands[name].get_short_help_str(80)) for name in names]
+                formatter.write_dl(rows)
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="beaver_actors")
+@debug_option
+@click.pass_context
+def beaver(context: click.Context) -> None:
+    """A durable job queue: an answer means that it is on disk.
+
+    Start a server with "run"; send it jobs with "enqueue"; see what becomes of them with "status", "jobs" and
+    "tail".
+    """
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+def _end(context: click.Context, error: BaseException) -> NoReturn:
+    """End the process for an error that no command has given a meaning."""
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
+        context.exit(Exit.INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        # Python flushes standard output once more at its end; there must be something to flush it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        context.exit(Exit.BROKEN_PIPE)
+    leaves = list(_leaves(error))
+    known = next((leaf for leaf in leaves if isinstance(leaf, click.ClickException)), None)
+    if known is not None:
+        raise known
+    if not isinstance(error, Exception):
+        raise error
+    if context.meta.get(DEBUG):
+        traceback.print_exception(error)
+        context.exit(Exit.ERROR)
+    first = leaves[0]
+    if isinstance(first, OSError):
+        where = f"{first.filename}: " if first.filename else ""
+        raise Failure(Exit.ERROR, f"{where}{first.strerror or first}")
+    raise Failure(
+        Exit.ERROR,
+        f"{type(first).__name__}: {first}",
+        "This is a fault of the program. Run the command again with --debug and report what it prints.",
+    )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors themselves, out of the groups that a nursery wraps them in."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -1,0 +1,107 @@
+"""Options that several commands share, and what they amount to. It opens nothing but the token's file."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from beaver_actors.cli.exits import Exit, Failure
+
+P = ParamSpec("P")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_URL = "ws://127.0.0.1:7440"
+DEBUG = "beaver_actors.debug"
+"""Key in a context's `meta`: whether tracebacks are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The server to talk to. The token is kept out of `repr`, and so out of tracebacks."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+
+def server_options(function: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:
+    """`--url` and `--token-file`; the command takes a `Target` as its first argument."""
+
+    @click.option(
+        "--url",
+        envvar="BEAVER_URL",
+        default=DEFAULT_URL,
+        show_default=True,
+        metavar="URL",
+        help="The server. [env: BEAVER_URL]",
+    )
+    @click.option(
+        "--token-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="File whose first line is the server's token. [env: BEAVER_TOKEN holds the token itself]",
+    )
+    @functools.wraps(function)
+    def command(*args: Any, url: str, token_file: str | None, **kwargs: Any) -> None:
+        function(target(url, token_file), *args, **kwargs)
+
+    return command
+
+
+def json_option(help_text: str = "Print JSON, for programs.") -> Callable[[Function], Function]:
+    """`--json`; the command takes `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def debug_option(function: Function) -> Function:
+    """`--debug`, which `cli.app` heeds."""
+
+    def note(context: click.Context, _: click.Parameter, value: bool) -> None:
+        context.meta[DEBUG] = value or bool(context.meta.get(DEBUG))
+
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=note,
+        help="Show a traceback when something fails.",
+    )(function)
+
+
+def target(url: str, token_file: str | None) -> Target:
+    """Judge the address and read the token.
+
+    Raises:
+        Failure: the address is not one of a WebSocket, or the file cannot be read.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Failure(
+            Exit.USAGE,
+            f'--url: expected an address such as "{DEFAULT_URL}" (ws:// or wss://), got "{url}"',
+        )
+    return Target(url, _token(token_file))
+
+
+def _token(token_file: str | None) -> str | None:
+    if token_file is None:
+        return os.environ.get("BEAVER_TOKEN") or None
+    try:
+        with open(token_file, encoding="utf-8") as file:
+            token = file.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise Failure(Exit.USAGE, f"--token-file {token_file}: cannot be read: {reason}") from None
+    if not token:
+        raise Failure(Exit.USAGE, f"--token-file {token_file}: the first line is empty")
+    return token

@@ -1,0 +1,116 @@
+"""Figures and times as people read them in a terminal. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+MILLISECONDS_PER_UNIT = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+
+
+def duration(duration_ms: float) -> str:
+    """A length of time in its one or two largest units: "340 ms", "2.5 s", "3 m 20 s", "5 d 2 h"."""
+    whole_ms = round(duration_ms)
+    if whole_ms < 1_000:
+        return f"{whole_ms} ms"
+    if whole_ms < 60_000:
+        return f"{whole_ms / 1_000:.3g} s" if whole_ms < 59_950 else "1 m"
+    for (unit, unit_ms), (below, below_ms) in pairwise(MILLISECONDS_PER_UNIT):
+        if whole_ms >= unit_ms:
+            many, rest = divmod(whole_ms // below_ms, unit_ms // below_ms)
+            return f"{many} {unit} {rest} {below}" if rest else f"{many} {unit}"
+    raise AssertionError(whole_ms)
+
+
+def ago(at_ms: int | None, now_ms: int) -> str:
+    """A moment as seen from now: "3 m 20 s ago", "in 2 s", "now"; "–" for none."""
+    if at_ms is None:
+        return "–"
+    if abs(now_ms - at_ms) < 1_000:
+        return "now"
+    if at_ms > now_ms:
+        return f"in {duration(at_ms - now_ms)}"
+    return f"{duration(now_ms - at_ms)} ago"
+
+
+def size(size_bytes: int) -> str:
+    """An amount of bytes in the unit that leaves one to three digits: "812 B", "1.2 MiB"."""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    amount = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        amount /= 1024
+        if amount < 999.5 or unit == "TiB":
+            return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:,.0f} {unit}"
+    raise AssertionError(size_bytes)
+
+
+def count(number: int) -> str:
+    """A whole number with commas between thousands."""
+    return f"{number:,}"
+
+
+def jobs(number: int) -> str:
+    """ "1 job", "2,000 jobs"."""
+    return f"{number:,} job" if number == 1 else f"{number:,} jobs"
+
+
+def rate(per_second: float) -> str:
+    """A rate per second without false precision: "0.25/s", "1,240/s"."""
+    if per_second == 0:
+        return "0/s"
+    if per_second < 10:
+        return f"{per_second:.2g}/s"
+    return f"{per_second:,.0f}/s"
+
+
+def to_ms(rfc3339: str) -> int:
+    """Read a time of the wire.
+
+    Args:
+        rfc3339: such as "2026-11-23T21:52:00.250Z".
+
+    Returns:
+        Milliseconds UTC.
+
+    Raises:
+        ValueError: it is not a time, or has no zone.
+    """
+    moment = datetime.fromisoformat(rfc3339)
+    if moment.tzinfo is None:
+        raise ValueError(f'expected a time with a zone such as "2026-11-23T21:52:00Z", got "{rfc3339}"')
+    return round(moment.timestamp() * 1000)
+
+
+def clock_time(at_ms: int) -> str:
+    """Milliseconds UTC as this machine's wall clock shows them: "2026-11-23 21:52:00.250"."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"
+
+
+def time_of_day(at_ms: int) -> str:
+    """Milliseconds UTC as the hour of this machine's wall clock: "21:52:00.250"."""
+    return clock_time(at_ms)[11:]
+
+
+def compact(value: Any, width: int | None = None) -> str:
+    """A JSON value in one line, cut to `width` characters."""
+    return cut(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")), width)
+
+
+def cut(text: str, width: int | None = None) -> str:
+    """Text in one line without control characters, which could rewrite the terminal; cut to `width`."""
+    line = _UNPRINTABLE.sub("·", text.replace("\n", " ⏎ "))
+    return line if width is None or len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def printable(text: str) -> str:
+    """Text of several lines without the control characters that could rewrite the terminal."""
+    return "\n".join(_UNPRINTABLE.sub("·", line.replace("\t", "    ")) for line in text.splitlines())
+
+
+# C0 and C1 control characters, DEL, and the marks that turn the direction of writing.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
