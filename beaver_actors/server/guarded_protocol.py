@@ -1,0 +1,104 @@
+"""The WebSocket protocol as trio-websocket is given it: wsproto with what was wrong between the two put
+right. It alone knows wsproto. It moves no bytes and waits for nothing."""
+
+from collections.abc import Callable, Generator
+from typing import Final
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Event, Pong, TextMessage
+
+from beaver_actors.server.upgrade import Upgrade
+
+# Each piece of a message costs memory of its own. A slow network cuts a message into some thousand pieces;
+# beyond the first 1024 they must have 16 bytes on average, and no network goes below that.
+PIECES_FREE: Final = 1024
+PIECE_BYTES_MEAN: Final = 16
+
+
+class GuardedProtocol(WSConnection):
+    """The server's side of one connection, its opening request already received.
+
+    Put right: a ping that comes while we close is not answered (the answer raised); messages are measured in
+    bytes (it was characters) and in pieces (empty ones cost nothing, without end); a client that breaks the
+    protocol is told so (it saw the connection vanish).
+
+    `on_message(size)` is called for each whole message, with its bytes; `on_violation(code, reason)` once,
+    when a message is too large or too crumbled: from then on messages are dropped, and the caller has to
+    close."""
+
+    def __init__(
+        self,
+        upgrade: Upgrade,
+        message_bytes_max: int,
+        on_message: Callable[[int], None],
+        on_violation: Callable[[int, str], None],
+    ) -> None:
+        super().__init__(ConnectionType.SERVER)
+        self._message_bytes_max = message_bytes_max
+        self._on_message, self._on_violation = on_message, on_violation
+        self._bytes = self._pieces = 0
+        self._violated = False
+        self._farewell = b""
+        self.initiate_upgrade_connection(_opening_headers(upgrade), "/")
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether both sides have said goodbye."""
+        return self.state is ConnectionState.CLOSED
+
+    def farewell(self) -> bytes:
+        """Returns the closing frame that the client has not been sent, if there is one."""
+        if self.state is ConnectionState.OPEN:
+            self._farewell = super().send(CloseConnection(code=1011, reason="internal error"))
+        return self._farewell
+
+    def send(self, event: Event) -> bytes:
+        if type(event) is Pong and self.state is not ConnectionState.OPEN:
+            return b""
+        return super().send(event)
+
+    def events(self) -> Generator[Event, None, None]:
+        for event in super().events():
+            kind = type(event)
+            if kind is TextMessage or kind is BytesMessage:
+                if not self._admits(event):  # type: ignore[arg-type]  # a comparison of types narrows nothing
+                    continue
+            elif kind is CloseConnection and self.state is ConnectionState.OPEN:
+                # Not the client's goodbye, but wsproto's judgement of what the client sent.
+                self._farewell = super().send(event)
+            yield event
+
+    def _admits(self, event: TextMessage | BytesMessage) -> bool:
+        if self._violated:
+            return False
+        data = event.data
+        self._pieces += 1
+        self._bytes += len(data.encode()) if isinstance(data, str) and not data.isascii() else len(data)
+        if self._bytes > self._message_bytes_max:
+            self._violated = True
+            self._on_violation(1009, f"message: expected at most {self._message_bytes_max} bytes, got more")
+        elif self._pieces > PIECES_FREE + self._bytes // PIECE_BYTES_MEAN:
+            self._violated = True
+            self._on_violation(
+                1008, f"message: expected pieces of {PIECE_BYTES_MEAN} bytes on average, got less"
+            )
+        elif event.message_finished:
+            self._on_message(self._bytes)
+            self._bytes = self._pieces = 0
+        return not self._violated
+
+
+def _opening_headers(upgrade: Upgrade) -> list[tuple[bytes, bytes]]:
+    """The checked request again, in the few words that wsproto needs: nothing else of the client's gets
+    there."""
+    headers = [
+        (b"Host", b"server"),
+        (b"Upgrade", b"websocket"),
+        (b"Connection", b"Upgrade"),
+        (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", upgrade.key.encode("ascii")),
+    ]
+    if upgrade.subprotocol is not None:
+        headers.append((b"Sec-WebSocket-Protocol", upgrade.subprotocol.encode("ascii")))
+    return headers

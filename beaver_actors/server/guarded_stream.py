@@ -1,0 +1,119 @@
+"""The stream that the WebSocket library is given instead of the socket: it replays what was read too early,
+leaves the socket unread while too much waits for the handler, and gives up on a client that takes nothing. It
+knows no protocol, and closing it does not close the socket: a last frame may still have to be said."""
+
+import os
+from collections import deque
+from typing import Final
+
+import trio
+
+# With 4 kB pieces a message of 100 kB costs three times the CPU in wsproto.
+RECEIVE_BYTES: Final = 65_536
+# Small frames are gathered up to this size: the system call costs as much as all of ours.
+GATHER_BYTES: Final = 65_536
+
+
+class GuardedStream(trio.abc.Stream):
+    """Wraps an accepted stream.
+
+    `first`: bytes already read from it. `inbox_bytes_max`: how much may wait for the handler. `send_timeout`:
+    seconds that one `send_all` may take; then the stream is torn, as it is when one is cancelled half-way."""
+
+    def __init__(
+        self, stream: trio.abc.Stream, first: bytes, inbox_bytes_max: int, send_timeout: float
+    ) -> None:
+        self.received_bytes = 0
+        self.reading = False  # waiting for the client, not for the handler
+        self.torn = False  # a frame was sent in part, so nothing sent after it could be understood
+        self.more_follows = False  # the writer is about to send again: what is sent now may wait for that
+        self._gathered = bytearray()
+        self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
+        self._stream, self._first = stream, first
+        self._inbox_bytes_max, self._send_timeout = inbox_bytes_max, send_timeout
+        self._held: deque[int] = deque()  # the size of each message that waits for the handler
+        self._held_bytes = 0
+        self._may_read = trio.Event()
+        self._is_open = self._draining = self._closed = False
+
+    def open(self) -> None:
+        """The opening handshake is done: what follows are frames."""
+        self._is_open = True
+        self._may_read.set()
+
+    def hold(self, size: int) -> None:
+        """A message of `size` bytes waits for the handler."""
+        self._held.append(size)
+        self._held_bytes += size
+
+    def release(self) -> None:
+        """The handler took the oldest message."""
+        self._held_bytes -= self._held.popleft()
+        if self._held_bytes < self._inbox_bytes_max:
+            self._may_read.set()
+
+    def drain(self) -> None:
+        """Nobody wants messages any more: read on without limit, for the client's goodbye."""
+        self._draining = True
+        self._may_read.set()
+
+    def unsent(self) -> bytes:
+        """Returns, once, what was gathered for a send that will not come any more."""
+        data, self._gathered = bytes(self._gathered), bytearray()
+        return data
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        while not self._is_open or (self._held_bytes >= self._inbox_bytes_max and not self._draining):
+            self._may_read = trio.Event()
+            await self._may_read.wait()
+        if self._closed:
+            raise trio.ClosedResourceError("this stream was closed")
+        if self._first:
+            await trio.lowlevel.checkpoint()
+            data: bytes | bytearray = self._first
+            self._first = b""
+        else:
+            self.reading = True
+            try:
+                data = await self._stream.receive_some(max_bytes)
+            finally:
+                self.reading = False
+        self.received_bytes += len(data)
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.torn or self._closed:
+            raise trio.BrokenResourceError("the connection is broken or closed")
+        if self._gathered or self.more_follows:
+            self._gathered += data
+            if self.more_follows and len(self._gathered) < GATHER_BYTES:
+                return
+            data, self._gathered = self._gathered, bytearray()
+        self.torn = True
+        sent = self._send_now(data)
+        if sent < len(data):
+            with trio.move_on_after(self._send_timeout) as scope:
+                await self._stream.send_all(memoryview(data)[sent:])
+            if scope.cancelled_caught:
+                raise trio.BrokenResourceError(f"the client took nothing for {self._send_timeout} s")
+        self.torn = False
+
+    def _send_now(self, data: bytes | bytearray | memoryview) -> int:
+        """Sends what the socket takes at once, which is nearly always all: a time limit costs more than
+        this."""
+        if self._socket is None or not data:
+            return 0
+        try:
+            return os.write(self._socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self.drain()
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,238 @@
+"""One WebSocket connection, guarded: the only server module that knows trio-websocket. It bounds what a
+client can cost (its own memory and time, nothing of its neighbours') and contains every fault of the
+library. It never opens a socket, never decides who may connect, and never looks into a message."""
+
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from beaver_actors.server.guarded_protocol import GuardedProtocol
+from beaver_actors.server.guarded_stream import RECEIVE_BYTES, GuardedStream
+from beaver_actors.server.http import Request
+from beaver_actors.server.http_connection import close_gently
+from beaver_actors.server.upgrade import Upgrade
+
+log = structlog.get_logger("beaver_actors.server")
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """Limits of one connection: sizes in bytes, times in seconds."""
+
+    message_bytes_max: int = 8_388_608
+    inbox_messages_max: int = 16  # came in, not yet taken by the handler; above it the socket is left unread
+    inbox_bytes_max: int = 8_388_608
+    outbox_messages_max: int = 256  # given to `send`, not yet written; above it `send` waits
+    outbox_bytes_max: int = 4_194_304
+    send_timeout: float = 20.0
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    close_timeout: float = 5.0  # for writing what `send` has taken, and for the client's goodbye
+
+
+class WebSocketClosed(Exception):
+    """The connection is closed or closing: the message will not be sent."""
+
+
+class WebSocket:
+    """An open connection, as its handler sees it. `request` is the opening request."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        first: bytes,
+        request: Request,
+        upgrade: Upgrade,
+        settings: WebSocketSettings,
+    ) -> None:
+        self.request = request
+        self.subprotocol = upgrade.subprotocol
+        self._settings = settings
+        self._stream = GuardedStream(stream, first, settings.inbox_bytes_max, settings.send_timeout)
+        self._protocol = GuardedProtocol(
+            upgrade, settings.message_bytes_max, self._stream.hold, self._start_closing
+        )
+        self._connection = WebSocketConnection(
+            self._stream,
+            self._protocol,
+            message_queue_size=settings.inbox_messages_max,
+            max_message_size=sys.maxsize,  # the guarded protocol counts, and in bytes
+            receive_buffer_size=RECEIVE_BYTES,
+        )
+        self._nursery: trio.Nursery | None = None
+        self._outbox: deque[str | bytes] = deque()
+        self._outbox_bytes = 0
+        self._outbox_filled = trio.lowlevel.ParkingLot()
+        self._outbox_has_room = trio.lowlevel.ParkingLot()
+        self._closing = False
+        self._closing_scope: trio.CancelScope | None = None
+        self._written, self._reader_ended, self._closed = trio.Event(), trio.Event(), trio.Event()
+
+    async def receive(self) -> str | bytes | None:
+        """Waits for the next message and returns it; None when there will be no more."""
+        try:
+            message = await self._connection.get_message()
+        except ConnectionClosed:
+            return None
+        self._stream.release()
+        return message
+
+    async def send(self, data: str | bytes) -> None:
+        """Puts a message into the outbox; waits while that is full. Cancelling it sends nothing.
+
+        Raises WebSocketClosed when the connection is closed or closing; a handler may let that pass."""
+        size = _size(data)
+        while self._outbox and (
+            len(self._outbox) >= self._settings.outbox_messages_max
+            or self._outbox_bytes + size > self._settings.outbox_bytes_max
+        ):
+            if self._is_over():
+                break
+            await self._outbox_has_room.park()
+        if self._is_over():
+            raise WebSocketClosed
+        self._outbox.append(data)
+        self._outbox_bytes += size
+        self._outbox_filled.unpark()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Writes what the outbox holds, says goodbye, and waits for the client's; all within `close_timeout`.
+
+        Afterwards `receive` returns None. Only the first call's code (RFC 6455 §7.4) counts; `reason` is cut
+        to 123 bytes."""
+        if not self._closing:
+            self._closing = True
+            self._outbox_filled.unpark_all()
+            self._outbox_has_room.unpark_all()
+            try:
+                with trio.move_on_after(self._settings.close_timeout) as self._closing_scope:
+                    await self._written.wait()
+                    if not self._reader_ended.is_set():
+                        self._stream.drain()
+                        await self._connection.aclose(code, reason)
+            finally:
+                self._closed.set()
+        await self._closed.wait()
+
+    def _is_over(self) -> bool:
+        return self._closing or self._written.is_set() or self._reader_ended.is_set()
+
+    def _start_closing(self, code: int, reason: str) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self.close, code, reason)
+
+    async def _run(self, handler: "Handler", on_failure: Callable[[Exception], None]) -> None:
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._read)
+            proposal = await self._connection._get_request()
+            await proposal.accept(subprotocol=self.subprotocol)
+            self._stream.open()
+            self._nursery.start_soon(self._write)
+            self._nursery.start_soon(self._keep_alive)
+            code, reason = 1000, ""
+            try:
+                await handler(self)
+            except* WebSocketClosed:
+                pass
+            except* Exception as group:
+                log.exception("websocket_handler_failed", peer=self.request.peer)
+                on_failure(group.exceptions[0] if len(group.exceptions) == 1 else group)
+                code, reason = 1011, "internal error"
+            await self.close(code, reason)
+            self._nursery.cancel_scope.cancel()
+
+    async def _read(self) -> None:
+        try:
+            await self._connection._reader_task()
+        except Exception:  # a fault in the library ends this connection, not the server
+            log.exception("websocket_library_failed", peer=self.request.peer)
+        self._reader_ended.set()
+        if self._closing_scope is not None:
+            self._closing_scope.cancel()  # the client's goodbye has come, or never will
+
+    async def _write(self) -> None:
+        """The only task that sends messages: one cancelled half-way would tear the stream."""
+        outbox = self._outbox
+        try:
+            while outbox or not self._closing:
+                if not outbox:
+                    await self._outbox_filled.park()
+                    continue
+                self._stream.more_follows = len(outbox) > 1
+                await self._connection.send_message(outbox[0])
+                self._outbox_bytes -= _size(outbox.popleft())
+                self._outbox_has_room.unpark()
+        except ConnectionClosed:
+            pass
+        finally:
+            self._written.set()
+            self._outbox_has_room.unpark_all()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            heard_bytes = self._stream.received_bytes
+            await trio.sleep(self._settings.ping_interval)
+            if not self._is_silent_since(heard_bytes):
+                continue
+            with trio.move_on_after(self._settings.ping_timeout):
+                try:
+                    await self._connection.ping()
+                except ConnectionClosed:
+                    return
+            if self._is_silent_since(heard_bytes):
+                self._start_closing(1011, f"no answer to a ping within {self._settings.ping_timeout} s")
+                return
+
+    def _is_silent_since(self, heard_bytes: int) -> bool:
+        # While the handler is behind, the socket is left unread: then the silence is ours.
+        return self._stream.received_bytes == heard_bytes and self._stream.reading
+
+    async def _hang_up(self, stream: trio.abc.Stream) -> None:
+        """After all else: tells a client what the library does not, and lets it read its last frames."""
+        if self._stream.torn:
+            return
+        if last_words := self._stream.unsent() + self._protocol.farewell():
+            with trio.move_on_after(self._settings.close_timeout):
+                await stream.send_all(last_words)
+        elif self._protocol.is_closed:
+            return
+        await close_gently(stream)
+
+
+Handler = Callable[[WebSocket], Awaitable[None]]
+
+
+async def serve(
+    stream: trio.abc.Stream,
+    request: Request,
+    upgrade: Upgrade,
+    handler: Handler,
+    settings: WebSocketSettings,
+    *,
+    first: bytes = b"",
+    on_failure: Callable[[Exception], None] = lambda error: None,
+) -> None:
+    """Answers a valid opening request and runs `handler` until one side ends the connection.
+
+    When the handler returns, the connection is closed with 1000; when it raises, with 1011, and the error is
+    logged and given to `on_failure`. Raises nothing of its own. `first` is what was read behind the request.
+    The caller closes `stream` in the end."""
+    websocket = WebSocket(stream, first, request, upgrade, settings)
+    try:
+        await websocket._run(handler, on_failure)
+        await websocket._hang_up(stream)
+    except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # the client went away
+    except* Exception as group:
+        log.exception("websocket_failed", peer=request.peer)
+        on_failure(group)
+
+
+def _size(data: str | bytes) -> int:
+    """At least the bytes that `data` takes on the wire, told without encoding it."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else 4 * len(data)
