@@ -23,6 +23,9 @@ PAGE_JOBS_MAX = 1000
 INTERVAL_MS_MIN = 100
 INTERVAL_MS_MAX = 3_600_000
 BATCH_EVENTS_MAX = 1000
+LSN_MAX = 2**63 - 1
+DEPTH_MAX = 64
+"""Objects and lists within each other; every JSON and CBOR library can follow that far."""
 EVENTS = frozenset(EVENT_NAMES.values())
 
 

@@ -32,17 +32,17 @@ def parse_duration_ms(value: object) -> int:
     if isinstance(value, str):
         match = _TEXT.fullmatch(value)
         if match is None:
-            raise ValueError(f"expected {EXPECTED}, got {_shown(value)}")
+            raise ValueError(f"expected {EXPECTED}, got {shown(value)}")
         amount, unit_ms = float(match[1]), UNITS_MS[match[2]]
     elif isinstance(value, int | float) and not isinstance(value, bool):
         amount, unit_ms = value, 1_000
     else:
-        raise ValueError(f"expected {EXPECTED}, got {_shown(value)}")
+        raise ValueError(f"expected {EXPECTED}, got {shown(value)}")
     if not 0 <= amount <= DURATION_MS_MAX / unit_ms:  # NaN is refused here too
-        raise ValueError(f"expected a duration from 0 to 36500 days, got {_shown(value)}")
+        raise ValueError(f"expected a duration from 0 to 36500 days, got {shown(value)}")
     duration_ms = round(amount * unit_ms)
     if amount and not duration_ms:
-        raise ValueError(f"expected whole milliseconds, got {_shown(value)}")
+        raise ValueError(f"expected whole milliseconds, got {shown(value)}")
     return duration_ms
 
 
@@ -52,7 +52,8 @@ def seconds(duration_ms: int) -> int | float:
     return duration_ms / 1_000 if rest else whole
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """What came, as an error message shows it: short, whatever it is."""
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 60 else f'"{value[:60]}…"'
     if isinstance(value, int) and abs(value) >= 10**20:

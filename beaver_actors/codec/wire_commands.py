@@ -1,0 +1,112 @@
+"""Requests to the commands that the job manager answers. Decides nothing: a request has one command."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+from beaver_actors.codec.ids import JobIds
+from beaver_actors.codec.wire import (
+    CancelRequest,
+    DeleteRequest,
+    EnqueueRequest,
+    GetRequest,
+    ListRequest,
+    PauseRequest,
+    ResumeRequest,
+    RetryRequest,
+    StatusRequest,
+)
+from beaver_actors.codec.wire_checks import check_id, check_kind, check_queue, check_range, check_tag, refuse
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_fields import JOB_IDS_MAX, LSN_MAX, PAGE_JOBS_MAX
+from beaver_actors.codec.wire_jobs import Defaults, new_jobs
+from beaver_actors.core.commands import (
+    Cancel,
+    Command,
+    Count,
+    Delete,
+    Enqueue,
+    Get,
+    List,
+    Pause,
+    Resume,
+    Retry,
+)
+
+CommandRequest: TypeAlias = (
+    EnqueueRequest
+    | GetRequest
+    | ListRequest
+    | StatusRequest
+    | CancelRequest
+    | RetryRequest
+    | DeleteRequest
+    | PauseRequest
+    | ResumeRequest
+)
+"""Requests that the job manager answers; the session itself answers the others."""
+
+
+def to_command(request: CommandRequest, ids: JobIds, limits: Limits, defaults: Defaults) -> Command:
+    """Turn a request into the command for the job manager.
+
+    Args:
+        request: as decoded.
+        ids: makes ids for jobs that have none.
+        limits: of the server.
+        defaults: for jobs that do not say.
+
+    Raises:
+        WireError: a value is not allowed; carries the request's id.
+    """
+    try:
+        return _command(request, ids, limits, defaults)
+    except WireError as error:
+        error.request_id = request.id
+        raise
+
+
+def _command(request: CommandRequest, ids: JobIds, limits: Limits, defaults: Defaults) -> Command:
+    match request:
+        case EnqueueRequest():
+            return Enqueue(new_jobs(request.jobs, ids, limits, defaults))
+        case GetRequest():
+            return Get(check_id(request.job_id, "job_id"))
+        case ListRequest():
+            return _list(request)
+        case StatusRequest():
+            return Count()
+        case CancelRequest():
+            return Cancel(_job_ids(request.job_ids))
+        case RetryRequest():
+            return Retry(_job_ids(request.job_ids))
+        case DeleteRequest():
+            return Delete(_job_ids(request.job_ids))
+        case PauseRequest():
+            return Pause(check_queue(request.queue, "queue"))
+        case ResumeRequest():
+            return Resume(check_queue(request.queue, "queue"))
+        case _:
+            assert_never(request)
+
+
+def _list(request: ListRequest) -> List:
+    if request.queue is not None:
+        check_queue(request.queue, "queue")
+    if request.kind is not None:
+        check_kind(request.kind, "kind")
+    if request.tag is not None:
+        check_tag(request.tag, "tag")
+    check_range(request.limit, "limit", 1, PAGE_JOBS_MAX)
+    if request.after is not None:
+        check_range(request.after, "after", 0, LSN_MAX)
+    return List(
+        request.state, request.queue, request.kind, request.tag, request.reason, request.limit, request.after
+    )
+
+
+def _job_ids(job_ids: list[str]) -> tuple[str, ...]:
+    if not 1 <= len(job_ids) <= JOB_IDS_MAX:
+        refuse(f"job_ids: expected 1 to {JOB_IDS_MAX} ids, got {len(job_ids)}")
+    return tuple(check_id(job_id, f"job_ids[{position}]") for position, job_id in enumerate(job_ids))

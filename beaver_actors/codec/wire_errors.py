@@ -1,0 +1,103 @@
+"""What is wrong with a message, in words: where, what was expected, what came.
+
+This file turns the findings of the JSON library into our texts, so that a client sees one style of error
+whatever found the mistake. It decodes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import get_args
+
+from beaver_actors.codec.wire import REQUESTS
+from beaver_actors.codec.wire_objects import BackoffRule, EventFilter, NewJobObject
+from beaver_actors.core.answers import RefusalCode
+from beaver_actors.core.job import DEAD_REASONS, BackoffKind, JobState
+
+
+class WireError(Exception):
+    """A message that cannot be understood or is not allowed; the connection lives on.
+
+    Attributes:
+        code: for the error reply.
+        message: for people; names the field by its path.
+        request_id: the request's `id`, None if it could not be read.
+    """
+
+    def __init__(self, code: RefusalCode, message: str, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code: RefusalCode = code
+        self.message = message
+        self.request_id = request_id
+
+
+_WORDS = {
+    "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "null": "null",
+    "array": "list", "object": "object",
+}  # fmt: skip
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "type": tuple(str(request.__struct_config__.tag) for request in REQUESTS),
+    "kind": get_args(BackoffKind),
+    "state": tuple(JobState),
+    "reason": DEAD_REASONS,
+    "topic": ("status", "events"),
+}
+_FIELDS = sorted(
+    {
+        name
+        for message in (*REQUESTS, NewJobObject, EventFilter, *get_args(BackoffRule))
+        for name in message.__struct_fields__
+    }
+)
+_PLACED = re.compile(r"(.*?)(?: - at `\$\.?(.*)`)?", re.DOTALL)
+_MISTYPED = re.compile(r"Expected `(.*?)`(?:, got `(.*)`)?")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISCHOSEN = re.compile(r"Invalid (?:enum )?value '(.*)'", re.DOTALL)
+
+
+def explain(found: str) -> str:
+    """msgspec's finding in our words: where, what was expected, what came."""
+    placed = _PLACED.fullmatch(found)
+    what, path = (placed[1], placed[2] or "") if placed else (found, "")
+    if match := _MISSING.fullmatch(what):
+        return f"{_below(path, match[1])}: required, but missing"
+    if match := _UNKNOWN.fullmatch(what):
+        return f"{_below(path, shorten(match[1]))}: unknown field{_hint(match[1], _FIELDS)}"
+    if match := _MISCHOSEN.fullmatch(what):
+        choices = _CHOICES.get(path.rpartition(".")[2], ())
+        return f'{path}: expected one of {", ".join(choices)}; got "{shorten(match[1])}"'
+    path = path or "the message"
+    if match := _MISTYPED.fullmatch(what):
+        expected = [_WORDS.get(name, name) for name in match[1].split(" | ")]
+        if "number" in expected and "whole number" in expected:
+            expected.remove("whole number")
+        got = {"int": "number", "float": "number with a fraction"}.get(
+            match[2], _WORDS.get(match[2], match[2])
+        )
+        return f"{path}: expected {' or '.join(expected)}" + (f", got {got}" if got else "")
+    return f"{path}: {what[:1].lower()}{shorten(what[1:])}"
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1) if len(name) <= 50 else []
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def shorten(text: str, chars: int = 60) -> str:
+    """Cut what a stranger sent to a length that an error message can bear."""
+    return text if len(text) <= chars else f"{text[:chars]}…"
+
+
+def explain_malformed(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the message: nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "the message: expected UTF-8, got other bytes"
+    found = str(error).removeprefix("JSON is malformed: ")
+    return f"the message: expected JSON; {'it ends too early' if 'truncated' in found else found}"

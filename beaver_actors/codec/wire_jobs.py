@@ -1,0 +1,189 @@
+"""Jobs as asked for to jobs as the core takes them: values checked, text turned into times and terms.
+
+It refuses values that no job may have; it knows no job that exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, assert_never
+
+from msgspec import UNSET, UnsetType
+
+from beaver_actors.codec.ids import JobIds
+from beaver_actors.codec.wire_checks import (
+    check_duration,
+    check_id,
+    check_kind,
+    check_object,
+    check_queue,
+    check_range,
+    check_tag,
+    check_time,
+    refuse,
+)
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_fields import ATTEMPTS_MAX, DELAYS_MAX, META_BYTES_MAX, PRIORITY_MAX, TAGS_MAX
+from beaver_actors.codec.wire_objects import BackoffRule, Exponential, Fixed, Listed, NewJobObject, Polynomial
+from beaver_actors.core.commands import NewJob
+from beaver_actors.core.durations import seconds, shown
+from beaver_actors.core.job import Backoff, Terms
+
+
+class Defaults(NamedTuple):
+    """What a job gets that does not say; the server's settings."""
+
+    max_attempts: int = 25
+    timeout_ms: int | None = 1_800_000
+    backoff: Backoff = Backoff()
+
+
+def new_jobs(
+    objects: Sequence[NewJobObject], ids: JobIds, limits: Limits, defaults: Defaults, path: str = "jobs[{}]."
+) -> tuple[NewJob, ...]:
+    """Check jobs and turn them into what `Enqueue` carries. Jobs with the same options share their terms.
+
+    Args:
+        objects: as decoded.
+        ids: makes ids for jobs that have none.
+        limits: of the server.
+        defaults: for jobs that do not say.
+        path: how an error message names a job's field; the position is put in.
+
+    Raises:
+        WireError: a value is not allowed, or there are too many jobs.
+    """
+    if not objects:
+        refuse("jobs: expected at least 1 job, got none")
+    if len(objects) > limits.batch_jobs:
+        raise WireError("too_large", f"jobs: expected at most {limits.batch_jobs} jobs, got {len(objects)}")
+    fresh = iter(ids.take(sum(1 for job in objects if job.id is None)))
+    known: dict[tuple[object, ...], Terms] = {}
+    made: list[NewJob] = []
+    try:
+        for job in objects:
+            meta = b"" if job.meta is UNSET else bytes(job.meta)
+            options = (
+                job.kind, job.queue, job.priority, job.max_attempts, job.timeout, job.backoff, job.retention,
+                job.tags, meta,
+            )  # fmt: skip
+            terms = known.get(options)
+            if terms is None:
+                terms = known[options] = _terms(job, meta, defaults)
+            args = b"{}" if job.args is UNSET else bytes(job.args)
+            check_object(args, "args")
+            if len(args) + len(meta) > limits.job_bytes:
+                message = f"expected at most {limits.job_bytes} bytes of args and meta"
+                raise WireError("too_large", f"args: {message}, got {len(args) + len(meta)}")
+            job_id = next(fresh) if job.id is None else check_id(job.id, "id")
+            if job.run_at is None and job.delay is None and job.expires_at is None:
+                made.append(NewJob(job_id, terms, args))
+            else:
+                made.append(NewJob(job_id, terms, args, *_times(job)))
+    except WireError as error:
+        raise WireError(error.code, path.format(len(made)) + error.message) from None
+    return tuple(made)
+
+
+def _terms(job: NewJobObject, meta: bytes, defaults: Defaults) -> Terms:
+    check_range(job.priority, "priority", -PRIORITY_MAX, PRIORITY_MAX)
+    if job.max_attempts is not None:
+        check_range(job.max_attempts, "max_attempts", 1, ATTEMPTS_MAX)
+    if len(job.tags) > TAGS_MAX:
+        refuse(f"tags: expected at most {TAGS_MAX} tags, got {len(job.tags)}")
+    for position, tag in enumerate(job.tags):
+        check_tag(tag, f"tags[{position}]")
+    if meta:
+        check_object(meta, "meta")
+        if len(meta) > META_BYTES_MAX:
+            raise WireError("too_large", f"meta: expected at most {META_BYTES_MAX} bytes, got {len(meta)}")
+    return Terms(
+        kind=check_kind(job.kind, "kind"),
+        queue=check_queue(job.queue, "queue"),
+        priority=job.priority,
+        max_attempts=defaults.max_attempts if job.max_attempts is None else job.max_attempts,
+        timeout_ms=_timeout_ms(job.timeout, defaults),
+        backoff=defaults.backoff if job.backoff is None else backoff_from(job.backoff),
+        retention_ms=None if job.retention is None else check_duration(job.retention, "retention"),
+        tags=job.tags,
+        meta=b"" if meta == b"{}" else meta,
+    )
+
+
+def _timeout_ms(timeout: float | str | UnsetType | None, defaults: Defaults) -> int | None:
+    if timeout is UNSET:
+        return defaults.timeout_ms
+    if timeout is None:
+        return None
+    timeout_ms = check_duration(timeout, "timeout")
+    if timeout_ms == 0:
+        refuse(f"timeout: expected more than 0, or null for no limit, got {shown(timeout)}")
+    return timeout_ms
+
+
+def backoff_from(rule: BackoffRule) -> Backoff:
+    """Check a back-off and write it the one way the core knows it.
+
+    Raises:
+        WireError: a value is not allowed.
+    """
+    match rule:
+        case Polynomial():
+            check_range(rule.exponent, "backoff.exponent", 0, 10)
+            base_ms = check_duration(rule.base, "backoff.base")
+            cap_ms = check_duration(rule.cap, "backoff.cap")
+            return Backoff("polynomial", base_ms, float(rule.exponent), cap_ms, rule.jitter)
+        case Exponential():
+            check_range(rule.factor, "backoff.factor", 1, 100)
+            initial_ms = check_duration(rule.initial, "backoff.initial")
+            cap_ms = check_duration(rule.cap, "backoff.cap")
+            return Backoff("exponential", initial_ms, float(rule.factor), cap_ms, rule.jitter)
+        case Fixed():
+            delay_ms = check_duration(rule.delay, "backoff.delay")
+            return Backoff("fixed", delay_ms, 1.0, delay_ms, jitter=False)
+        case Listed():
+            if not 1 <= len(rule.delays) <= DELAYS_MAX:
+                refuse(f"backoff.delays: expected 1 to {DELAYS_MAX} delays, got {len(rule.delays)}")
+            delays_ms = tuple(
+                check_duration(delay, f"backoff.delays[{position}]")
+                for position, delay in enumerate(rule.delays)
+            )
+            return Backoff("list", delays_ms[0], 1.0, max(delays_ms), False, delays_ms)
+        case _:
+            assert_never(rule)
+
+
+def _times(job: NewJobObject) -> tuple[int | None, int | None, int | None]:
+    if job.run_at is not None and job.delay is not None:
+        refuse("delay: expected run_at or delay, got both")
+    return (
+        None if job.run_at is None else check_time(job.run_at, "run_at"),
+        None if job.delay is None else check_duration(job.delay, "delay"),
+        None if job.expires_at is None else check_time(job.expires_at, "expires_at"),
+    )
+
+
+def backoff_object(backoff: Backoff) -> BackoffRule:
+    """Write a back-off as it is shown; `backoff_from` reads the same one back."""
+    match backoff.kind:
+        case "polynomial":
+            return Polynomial(
+                exponent=backoff.factor,
+                base=seconds(backoff.base_ms),
+                cap=seconds(backoff.cap_ms),
+                jitter=backoff.jitter,
+            )
+        case "exponential":
+            return Exponential(
+                initial=seconds(backoff.base_ms),
+                factor=backoff.factor,
+                cap=seconds(backoff.cap_ms),
+                jitter=backoff.jitter,
+            )
+        case "fixed":
+            return Fixed(delay=seconds(backoff.base_ms))
+        case "list":
+            return Listed(delays=tuple(seconds(delay_ms) for delay_ms in backoff.delays_ms))
+        case _:
+            assert_never(backoff.kind)
