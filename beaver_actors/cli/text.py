@@ -67,24 +67,6 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.0f}/s"
 
 
-def to_ms(rfc3339: str) -> int:
-    """Read a time of the wire.
-
-    Args:
-        rfc3339: such as "2026-11-23T21:52:00.250Z".
-
-    Returns:
-        Milliseconds UTC.
-
-    Raises:
-        ValueError: it is not a time, or has no zone.
-    """
-    moment = datetime.fromisoformat(rfc3339)
-    if moment.tzinfo is None:
-        raise ValueError(f'expected a time with a zone such as "2026-11-23T21:52:00Z", got "{rfc3339}"')
-    return round(moment.timestamp() * 1000)
-
-
 def clock_time(at_ms: int) -> str:
     """Milliseconds UTC as this machine's wall clock shows them: "2026-11-23 21:52:00.250"."""
     moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone()

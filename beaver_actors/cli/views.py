@@ -22,9 +22,9 @@ from beaver_actors.cli.text import (
     jobs,
     printable,
     rate,
-    to_ms,
 )
 from beaver_actors.codec.wire_objects import JobObject, QueueObject, StatusObject
+from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.job import JobState
 
 STYLES = {
@@ -65,7 +65,7 @@ def status_view(
     if pulse is not None:
         parts += ["", _rates(pulse)]
     if status.queues:
-        parts += ["", queues_table(status.queues, to_ms(status.at), states)]
+        parts += ["", queues_table(status.queues, parse_time_ms(status.at), states)]
     if warnings := list(_warnings(status)):
         parts += ["", *warnings]
     if trouble is not None:
@@ -86,7 +86,7 @@ def queues_table(
         if queue.paused:
             label.append(" paused", style="bold yellow")
         oldest = queue.oldest_pending_at
-        waited = duration(max(0, now_ms - to_ms(oldest))) if oldest is not None else "–"
+        waited = duration(max(0, now_ms - parse_time_ms(oldest))) if oldest is not None else "–"
         table.add_row(label, *(_number(queue.states.get(state, 0), state) for state in states), waited)
     return table
 
@@ -106,7 +106,7 @@ def jobs_table(shown: Iterable[JobObject], now_ms: int) -> Table:
             Text(cut(job.kind)),
             Text(cut(job.queue)),
             f"{job.attempt}/{job.max_attempts + job.rescues}" if job.attempt else "–",
-            ago(to_ms(job.created_at), now_ms),
+            ago(parse_time_ms(job.created_at), now_ms),
             Text(compact(_plain(job.args), 200)),
         )
     return table
@@ -121,7 +121,7 @@ def job_view(job: JobObject, now_ms: int) -> RenderableType:
         table.add_row(name, value)
     parts: list[RenderableType] = [table]
     for error in job.errors:
-        what = f"attempt {error.attempt} at {clock_time(to_ms(error.at))}: {cut(error.type)}: "
+        what = f"attempt {error.attempt} at {clock_time(parse_time_ms(error.at))}: {cut(error.type)}: "
         parts += ["", Text(what + printable(error.message), style="red")]
         if error.traceback.strip():
             parts.append(Text("\n".join(f"    {line}" for line in printable(error.traceback).splitlines())))
@@ -132,7 +132,7 @@ def _rows(job: JobObject, now_ms: int) -> Iterable[tuple[str, Text]]:
     def moment(at: str | None) -> Text:
         if at is None:
             return Text("–")
-        return Text(f"{clock_time(to_ms(at))}  ({ago(to_ms(at), now_ms)})")
+        return Text(f"{clock_time(parse_time_ms(at))}  ({ago(parse_time_ms(at), now_ms)})")
 
     def seconds(length: float | None, none: str) -> Text:
         return Text(none if length is None else duration(length * 1000))
@@ -175,7 +175,7 @@ def _rows(job: JobObject, now_ms: int) -> Iterable[tuple[str, Text]]:
 
 def _headline(status: StatusObject, url: str) -> Text:
     text = Text(f"beaver_actors {cut(status.version)}", style="bold")
-    up = duration(max(0, to_ms(status.at) - to_ms(status.started_at)))
+    up = duration(max(0, parse_time_ms(status.at) - parse_time_ms(status.started_at)))
     for part in (
         cut(url),
         f"up {up}",

@@ -1,0 +1,74 @@
+"""`config check` and `config schema`, and reading the configuration for `run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from beaver_actors.cli.console import json_document, line
+from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.options import debug_option, json_option
+
+if TYPE_CHECKING:
+    from beaver_actors.config import Config, Override
+
+
+@click.group()
+def config() -> None:
+    """Check a configuration, or print its schema."""
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path())
+@json_option("Print every setting with its value as JSON.")
+@debug_option
+def check(file: str | None, as_json: bool) -> None:
+    """Check FILE and the BEAVER_* variables of the environment, as "run" would read them.
+
+    All problems are told at once, each with its place. Nothing is started and nothing is written.
+    """
+    settings = load_config(file)
+    if as_json:
+        from beaver_actors.config.catalogue import CATALOGUE, value_of
+
+        json_document({s.name: s.write(value_of(settings, s)) for s in CATALOGUE.values()})
+        return
+    line(f"{file or 'The default settings'}: good.")
+    metrics = settings.metrics.listen if settings.metrics.enabled else "off"
+    line(
+        f"  clients {settings.server.listen}, metrics {metrics}, data in {settings.data_dir}, "
+        f"{settings.workers.count} workers, app {settings.app or 'none (the demo kinds)'}"
+    )
+
+
+@config.command()
+@debug_option
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    from beaver_actors.config import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+def load_config(file: str | None, overrides: Mapping[str, Override] | None = None) -> Config:
+    """Read the configuration from all its sources.
+
+    Raises:
+        Failure: it cannot be used; every problem is named.
+    """
+    from beaver_actors.config import ConfigError, load
+
+    try:
+        return load(file, os.environ, overrides)
+    except ConfigError as error:
+        number = len(error.problems)
+        what = "1 problem" if number == 1 else f"{number} problems"
+        problems = "".join(f"\n  {problem}" for problem in error.problems)
+        raise Failure(
+            Exit.USAGE,
+            f"the configuration has {what}:{problems}",
+            'configs/default.yaml explains every setting; "config schema" prints them for editors.',
+        ) from None
