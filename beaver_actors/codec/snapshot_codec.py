@@ -1,0 +1,243 @@
+"""The state to a stream of bytes and back: what stands in a snapshot file.
+
+Everything that is not derived is stored: the LSN, the totals, the queues and every job. The stream is a
+header, chunks and an end mark, each with a checksum that continues the one before, so a stream that is cut
+short, damaged or put together from two is told. This file opens nothing and builds no index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields
+from operator import attrgetter
+from struct import Struct
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from beaver_actors.codec.fact_codec import CodecError, convert, dump, load, pack_terms, unpack_terms
+from beaver_actors.codec.segment import BadHeader, UnknownVersion
+from beaver_actors.core.job import AttemptError, DeadReason, Job, JobState, Trail
+from beaver_actors.core.state import Queue, State, Totals
+
+FORMAT_VERSION = 1
+
+_MAGIC = b"BEAVRSNP"
+_HEADER = Struct("<8sIIQQIQ")
+_HEADER_SUMMED = 12  # the checksum covers what follows the magic and the checksum itself
+_CHUNK = Struct("<II")  # size and checksum; the end mark is a chunk of size 0
+
+CHUNK_JOBS = 1000  # a bigger chunk costs memory and saves no time
+CHUNK_BYTES = 4 << 20  # of the jobs' own data, so that large jobs come in small chunks
+
+STATE_CODES: dict[int, JobState] = {
+    1: JobState.SCHEDULED,
+    2: JobState.PENDING,
+    3: JobState.BLOCKED,
+    4: JobState.IN_FLIGHT,
+    5: JobState.COMPLETED,
+    6: JobState.DEAD,
+    7: JobState.CANCELLED,
+}
+"""Numbers on disk. Never change or reuse one."""
+_CODE_OF = {state: code for code, state in STATE_CODES.items()}
+
+
+class SnapshotHeader(NamedTuple):
+    """The start of a snapshot file."""
+
+    lsn: int
+    """The state is the one after this fact, the last of a frame."""
+    epoch: int
+    """The highest epoch among the facts behind it."""
+    chain: int
+    """The header checksum of the frame that ends with `lsn`; 0 if `lsn` is 0."""
+    job_count: int
+
+
+class _QueueRow(NamedTuple):
+    name: str
+    paused: bool
+    turn: int
+
+
+class TrailRow(NamedTuple):
+    """A `Trail` as it is stored: its fields, in its order."""
+
+    started_ms: int | None
+    finished_ms: int | None
+    worker_id: str | None
+    deadline_ms: int | None
+    cancel_requested: bool
+    reason: DeadReason | None
+    progress: bytes | None
+    result: bytes | None
+    errors: list[AttemptError]
+
+
+JOB_COLUMNS: dict[str, Any] = {
+    "id": list[str],
+    "terms": list[int],  # a place among the chunk's terms
+    "args": list[bytes],
+    "state": list[int],
+    "created_ms": list[int],
+    "run_at_ms": list[int],
+    "expires_at_ms": list[int | None],
+    "order": list[int],
+    "lsn": list[int],
+    "attempt": list[int],
+    "rescues": list[int],
+    "fence": list[int],
+    "trail": list[TrailRow | None],
+}
+"""The fields of `Job`, in its order. Jobs are stored by column: one type check for a thousand values."""
+_job_values = attrgetter(*JOB_COLUMNS)
+_trail_values = attrgetter(*TrailRow._fields)
+
+
+def encode_snapshot(state: State, *, epoch: int, chain: int) -> Iterator[bytes]:
+    """Yield the stream for this state, in pieces.
+
+    Args:
+        epoch, chain: of the frame that ends with `state.lsn`.
+    """
+    packed = _HEADER.pack(_MAGIC, 0, FORMAT_VERSION, state.lsn, epoch, chain, len(state.jobs))
+    crc = crc32(packed[_HEADER_SUMMED:])
+    yield _HEADER.pack(_MAGIC, crc, FORMAT_VERSION, state.lsn, epoch, chain, len(state.jobs))
+    for chunk in _chunks(state):
+        crc = crc32(chunk, crc)
+        yield _CHUNK.pack(len(chunk), crc)
+        yield chunk
+    yield _CHUNK.pack(0, crc)
+
+
+def decode_snapshot(read: Callable[[int], bytes]) -> tuple[SnapshotHeader, State]:
+    """Read a stream.
+
+    Args:
+        read: returns the next so many bytes, fewer only at the end of the stream.
+
+    Returns:
+        The header, and the state without its indexes: `core.state.reindex` builds them.
+
+    Raises:
+        BadHeader: not a snapshot, cut short, or its header does not match its checksum.
+        UnknownVersion: sound, but of another version.
+        CodecError: a chunk is damaged, missing or not understood; the text says where.
+    """
+    header, crc = _read_header(read(_HEADER.size))
+    chunks = _read_chunks(read, crc)
+    try:
+        state = _decode_root(next(chunks, b""), header)
+        for number, chunk in enumerate(chunks, start=1):
+            _decode_jobs(state, chunk, f"chunk {number}")
+    except KeyError as error:
+        raise CodecError(f"unknown number or name {error}") from None
+    if len(state.jobs) != header.job_count:
+        raise CodecError(f"expected {header.job_count} jobs, found {len(state.jobs)} different ones")
+    return header, state
+
+
+def _chunks(state: State) -> Iterator[bytes]:
+    totals = asdict(state.totals)
+    died = totals.pop("died")
+    queues = [_QueueRow(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
+    yield dump([totals, died, queues])
+    jobs: list[Job] = []
+    size = 0
+    for job in state.jobs.values():
+        jobs.append(job)
+        size += len(job.args) + (_trail_size(job.trail) if job.trail else 0)
+        if len(jobs) == CHUNK_JOBS or size >= CHUNK_BYTES:
+            yield _encode_jobs(jobs)
+            jobs, size = [], 0
+    if jobs:
+        yield _encode_jobs(jobs)
+
+
+def _trail_size(trail: Trail) -> int:
+    size = len(trail.progress or b"") + len(trail.result or b"")
+    return size + sum(len(error.message) + len(error.traceback) for error in trail.errors)
+
+
+def _encode_jobs(jobs: Iterable[Job]) -> bytes:
+    terms: dict[bytes, int] = {}
+    columns = dict(zip(JOB_COLUMNS, map(list, zip(*map(_job_values, jobs), strict=True)), strict=True))
+    columns["terms"] = [terms.setdefault(pack_terms(value), len(terms)) for value in columns["terms"]]
+    columns["state"] = [_CODE_OF[state] for state in columns["state"]]
+    columns["trail"] = [trail and _trail_values(trail) for trail in columns["trail"]]
+    return dump([list(terms), list(columns.values())])
+
+
+def _read_header(data: bytes) -> tuple[SnapshotHeader, int]:
+    if len(data) < _HEADER.size:
+        raise BadHeader(f"snapshot header cut short: {len(data)} of {_HEADER.size} bytes")
+    magic, crc, version, *values = _HEADER.unpack(data)
+    if magic != _MAGIC:
+        raise BadHeader(f"snapshot header begins with {magic!r} instead of {_MAGIC!r}")
+    if crc != crc32(data[_HEADER_SUMMED:]):
+        raise BadHeader("snapshot header does not match its checksum")
+    if version != FORMAT_VERSION:
+        raise UnknownVersion(version, FORMAT_VERSION)
+    return SnapshotHeader(*values), crc
+
+
+def _read_chunks(read: Callable[[int], bytes], crc: int) -> Iterator[bytes]:
+    """The chunks, each proven to follow the one before, up to and with the end mark."""
+    number = 0
+    while True:
+        head = read(_CHUNK.size)
+        if len(head) < _CHUNK.size:
+            raise CodecError(f"cut short before chunk {number} or the end mark")
+        size, expected = _CHUNK.unpack(head)
+        if size == 0:
+            break
+        chunk = read(size)
+        if len(chunk) < size:
+            raise CodecError(f"chunk {number} cut short: {len(chunk)} of {size} bytes")
+        crc = crc32(chunk, crc)
+        if crc != expected:
+            raise CodecError(f"chunk {number} does not match its checksum")
+        yield chunk
+        number += 1
+    if crc != expected:
+        raise CodecError("the end mark does not match its checksum")
+    if read(1):
+        raise CodecError("bytes follow the end mark")
+
+
+def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
+    totals, died, queues = convert(
+        load(chunk), tuple[dict[str, int], dict[str, int], list[_QueueRow]], "chunk 0"
+    )
+    unknown = totals.keys() - {field.name for field in fields(Totals)}
+    if unknown:
+        raise CodecError(f"chunk 0: unknown totals {sorted(unknown)}")
+    return State(
+        lsn=header.lsn,
+        queues={row.name: Queue(*row) for row in queues},
+        totals=Totals(**totals, died=died),
+    )
+
+
+def _decode_jobs(state: State, chunk: bytes, where: str) -> None:
+    packed, values = convert(load(chunk), tuple[list[bytes], list[list[Any]]], where)
+    if len(values) != len(JOB_COLUMNS):
+        raise CodecError(f"{where}: expected {len(JOB_COLUMNS)} columns, got {len(values)}")
+    columns: dict[str, Any] = {
+        name: convert(value, target, f"{where}: {name}")
+        for (name, target), value in zip(JOB_COLUMNS.items(), values, strict=True)
+    }
+    if len({len(column) for column in columns.values()}) != 1:
+        raise CodecError(f"{where}: columns of different lengths")
+    terms = {place: unpack_terms(value) for place, value in enumerate(packed)}
+    columns["terms"] = [terms[place] for place in columns["terms"]]
+    columns["state"] = [STATE_CODES[code] for code in columns["state"]]
+    columns["trail"] = [row and Trail(*row) for row in columns["trail"]]
+    arrived = next(reversed(state.jobs.values())).order if state.jobs else 0
+    for job in map(Job, *columns.values()):
+        if not arrived < job.order <= state.lsn:
+            raise CodecError(f"{where}: job {job.id} is not in the order of arrival")
+        if job.terms.queue not in state.queues:
+            raise CodecError(f"{where}: job {job.id} is in queue {job.terms.queue}, which does not exist")
+        arrived = job.order
+        state.jobs[job.id] = job
