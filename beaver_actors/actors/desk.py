@@ -66,6 +66,7 @@ class Desk:
         self._hand: deque[InHand] = deque()
         self._idle = trio.lowlevel.ParkingLot()
         self._wants = trio.lowlevel.ParkingLot()
+        self._quiet = trio.lowlevel.ParkingLot()
         self._running: dict[int, Control] = {}
         self._cancelled: set[int] = set()
         """Fences in hand whose attempt shall stop as soon as it begins."""
@@ -81,15 +82,15 @@ class Desk:
 
     async def take(self) -> LeasedJob | None:
         """The next job to run; waits for one. None: the desk is closed, go home."""
-        while not self._hand:
-            if self.closed:
-                return None
+        while not self.closed:
+            if self._hand:
+                job = self._hand.popleft().job
+                if len(self._hand) <= self.ahead // 2:
+                    self._wants.unpark()
+                return job
             self._wants.unpark()
             await self._idle.park()
-        job = self._hand.popleft().job
-        if len(self._hand) <= self.ahead // 2:
-            self._wants.unpark()
-        return job
+        return None
 
     def begin(self, fence: int, control: Control) -> None:
         """The attempt under this fence begins, and can be reached through `control`."""
@@ -102,6 +103,8 @@ class Desk:
     async def end(self, job: LeasedJob, outcome: Outcome, seconds: float) -> None:
         """The attempt is over; waits only while the controller is far behind."""
         self._running.pop(job.fence, None)
+        if not self._running:
+            self._quiet.unpark_all()
         self._cancelled.discard(job.fence)
         self._board.end(job.fence)
         known = self.attempt_seconds
@@ -123,6 +126,11 @@ class Desk:
     def in_hand(self) -> int:
         """Leased jobs that no worker has begun."""
         return len(self._hand)
+
+    async def wait_quiet(self) -> None:
+        """Wait until no attempt is under way."""
+        while self._running:
+            await self._quiet.park()
 
     async def wait_wanted(self) -> int:
         """Wait until leased jobs are wanted, and say how many; 0 once the desk is closed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import trio
 
@@ -18,6 +18,8 @@ from beaver_actors.actors.publisher import Chunk, Committed, Message as Publishe
 from beaver_actors.core.facts import Fact
 from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
 from beaver_actors.kernel.offload import Offload
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Trim:
 
 
 Message: TypeAlias = Append | Rotate | Trim
+
+
+class StorageFailed(Exception):
+    """The disk failed under the log; the cause is its `OSError`. Recovery decides what is on it (P8)."""
 
 
 class Log(Protocol):
@@ -86,11 +92,11 @@ async def run(
         committed: told of each commit.
 
     Raises:
-        OSError: the disk failed. Whether the facts are on it is unknown: nobody is answered, and the process
-            must end (P8).
-        AppendRefused: the disk is full beyond the reserve; the facts are definitely not written.
+        StorageFailed: the disk failed. Whether the facts are on it is unknown: nobody is answered, and the
+            process must end (P8).
     """
     task_status.started()
+    offload = _fatal(offload)
     with mailbox, publisher:
         while batch := await mailbox.batch(batch_max):
             appends = [message for message in batch if isinstance(message, Append)]
@@ -120,3 +126,15 @@ async def _commit(
     committed(trio.current_time() - began, facts)
     # A full mailbox loses nothing: the publisher sees the hole and sends its readers to the files.
     publisher.tell_nowait(Committed(Chunk(first_lsn, facts)))
+
+
+def _fatal(offload: Offload) -> Offload:
+    """Let an `OSError` of the work end the process: a retry on the same pages would lie."""
+
+    async def work_or_end(work: Callable[[], R]) -> R:
+        try:
+            return await offload(work)
+        except OSError as error:
+            raise StorageFailed(f"the log could not be written: {error}") from error
+
+    return work_or_end

@@ -71,13 +71,26 @@ class Reply(Generic[A]):
 
 
 class Mailbox(Generic[T]):
-    """Where an actor takes its messages from. One actor reads one mailbox."""
+    """Where an actor takes its messages from. One actor reads one mailbox.
 
-    def __init__(self, channel: trio.MemoryReceiveChannel[T], name: str) -> None:
-        self._channel = channel
+    Args:
+        name: the actor's name, for errors and metrics.
+        capacity: how many messages may wait before senders do.
+    """
+
+    def __init__(self, name: str, capacity: int) -> None:
+        self._first: trio.MemorySendChannel[T]
+        self._channel: trio.MemoryReceiveChannel[T]
+        self._first, self._channel = trio.open_memory_channel(capacity)
         self.name = name
         self.peak = 0
         """The most messages that have waited at once."""
+        self.ended = False
+        """Whether its actor has left it."""
+
+    def handle(self) -> Handle[T]:
+        """The first right to send; further ones are its clones. Called once, by whoever made the mailbox."""
+        return Handle(self._first, self.name)
 
     def __len__(self) -> int:
         """How many messages wait now."""
@@ -111,6 +124,7 @@ class Mailbox(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ended = True
         self._channel.close()
 
 
@@ -153,17 +167,3 @@ class Handle(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def open_mailbox(name: str, capacity: int, *, of: type[T] | None = None) -> tuple[Handle[T], Mailbox[T]]:
-    """Make a mailbox and the first handle to it.
-
-    Args:
-        name: the actor's name, for errors and metrics.
-        capacity: how many messages may wait before senders do.
-        of: the type of the messages; says nothing at run time.
-    """
-    send: trio.MemorySendChannel[T]
-    receive: trio.MemoryReceiveChannel[T]
-    send, receive = trio.open_memory_channel(capacity)
-    return Handle(send, name), Mailbox(receive, name)
