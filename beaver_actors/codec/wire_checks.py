@@ -5,12 +5,14 @@ what that means, and refuses with the path, what was expected and what came.
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import DEPTH_MAX, ID_PATTERN, KIND_PATTERN, QUEUE_PATTERN, TAG_CHARS_MAX
 from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.durations import parse_duration_ms, shown
+
+N = TypeVar("N", int, float)
 
 _is_id = re.compile(ID_PATTERN).fullmatch
 _is_kind = re.compile(KIND_PATTERN).fullmatch
@@ -54,10 +56,11 @@ def check_tag(text: str, path: str) -> str:
     return text
 
 
-def check_range(number: float, path: str, low: int, high: int) -> None:
+def check_range(number: N, path: str, low: int, high: int) -> N:
     """A number within bounds."""
     if not low <= number <= high:
         refuse(f"{path}: expected a number from {low} to {high}, got {shown(number)}")
+    return number
 
 
 def check_duration(value: float | str, path: str) -> int:

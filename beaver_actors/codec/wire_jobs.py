@@ -5,10 +5,11 @@ It refuses values that no job may have; it knows no job that exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, assert_never
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, assert_never
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_checks import (
@@ -37,6 +38,8 @@ class Defaults(NamedTuple):
     max_attempts: int = 25
     timeout_ms: int | None = 1_800_000
     backoff: Backoff = Backoff()
+    kinds: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """By kind, the fields of `Terms` that its own definition names; they go before the rest."""
 
 
 def new_jobs(
@@ -87,39 +90,42 @@ def new_jobs(
 
 
 def _terms(job: NewJobObject, meta: bytes, defaults: Defaults) -> Terms:
-    check_range(job.priority, "priority", -PRIORITY_MAX, PRIORITY_MAX)
+    terms = Terms(
+        kind=check_kind(job.kind, "kind"),
+        max_attempts=defaults.max_attempts,
+        timeout_ms=defaults.timeout_ms,
+        backoff=defaults.backoff,
+    )
+    return terms._replace(**{**defaults.kinds.get(job.kind, {}), **_own_terms(job, meta)})
+
+
+def _own_terms(job: NewJobObject, meta: bytes) -> dict[str, Any]:
+    """The fields of `Terms` that the job itself names."""
+    named: dict[str, Any] = {}
+    if job.queue is not None:
+        named["queue"] = check_queue(job.queue, "queue")
+    if job.priority is not None:
+        named["priority"] = check_range(job.priority, "priority", -PRIORITY_MAX, PRIORITY_MAX)
     if job.max_attempts is not None:
-        check_range(job.max_attempts, "max_attempts", 1, ATTEMPTS_MAX)
-    if len(job.tags) > TAGS_MAX:
-        refuse(f"tags: expected at most {TAGS_MAX} tags, got {len(job.tags)}")
-    for position, tag in enumerate(job.tags):
-        check_tag(tag, f"tags[{position}]")
+        named["max_attempts"] = check_range(job.max_attempts, "max_attempts", 1, ATTEMPTS_MAX)
+    if job.timeout is not UNSET:
+        named["timeout_ms"] = None if job.timeout is None else check_duration(job.timeout, "timeout")
+        if named["timeout_ms"] == 0:
+            refuse(f"timeout: expected more than 0, or null for no limit, got {shown(job.timeout)}")
+    if job.backoff is not None:
+        named["backoff"] = backoff_from(job.backoff)
+    if job.retention is not None:
+        named["retention_ms"] = check_duration(job.retention, "retention")
+    if job.tags is not None:
+        if len(job.tags) > TAGS_MAX:
+            refuse(f"tags: expected at most {TAGS_MAX} tags, got {len(job.tags)}")
+        named["tags"] = tuple(check_tag(tag, f"tags[{place}]") for place, tag in enumerate(job.tags))
     if meta:
         check_object(meta, "meta")
         if len(meta) > META_BYTES_MAX:
             raise WireError("too_large", f"meta: expected at most {META_BYTES_MAX} bytes, got {len(meta)}")
-    return Terms(
-        kind=check_kind(job.kind, "kind"),
-        queue=check_queue(job.queue, "queue"),
-        priority=job.priority,
-        max_attempts=defaults.max_attempts if job.max_attempts is None else job.max_attempts,
-        timeout_ms=_timeout_ms(job.timeout, defaults),
-        backoff=defaults.backoff if job.backoff is None else backoff_from(job.backoff),
-        retention_ms=None if job.retention is None else check_duration(job.retention, "retention"),
-        tags=job.tags,
-        meta=b"" if meta == b"{}" else meta,
-    )
-
-
-def _timeout_ms(timeout: float | str | UnsetType | None, defaults: Defaults) -> int | None:
-    if timeout is UNSET:
-        return defaults.timeout_ms
-    if timeout is None:
-        return None
-    timeout_ms = check_duration(timeout, "timeout")
-    if timeout_ms == 0:
-        refuse(f"timeout: expected more than 0, or null for no limit, got {shown(timeout)}")
-    return timeout_ms
+        named["meta"] = b"" if meta == b"{}" else meta
+    return named
 
 
 def backoff_from(rule: BackoffRule) -> Backoff:

@@ -74,7 +74,8 @@ BackoffRule: TypeAlias = Polynomial | Exponential | Fixed | Listed
 
 
 class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A job to be enqueued. Null means the same as leaving the field out, except for `timeout`."""
+    """A job to be enqueued. What is left out follows the kind's own definition, if the server knows it, then
+    the server's settings. Null means the same as leaving the field out, except for `timeout`."""
 
     kind: Kind
     args: Annotated[
@@ -88,34 +89,39 @@ class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
             pattern=ID_PATTERN,
         ),
     ] = None
-    queue: QueueName = "default"
-    priority: Annotated[int, about("Larger runs first.", minimum=-PRIORITY_MAX, maximum=PRIORITY_MAX)] = 0
+    queue: Annotated[str | None, about('"default" if nothing says otherwise.', pattern=QUEUE_PATTERN)] = None
+    priority: Annotated[
+        int | None,
+        about("Larger runs first; 0 if nothing says otherwise.", minimum=-PRIORITY_MAX, maximum=PRIORITY_MAX),
+    ] = None
     run_at: Annotated[
         str | None, about("RFC 3339. Not before this time; a time in the past means now.", **TIME)
     ] = None
     delay: Annotated[Seconds | None, about(f"Not before this much later. {DURATION}")] = None
     max_attempts: Annotated[
-        int | None,
-        about("Runs in all. The server's rule if there is none.", minimum=1, maximum=ATTEMPTS_MAX),
+        int | None, about("Runs in all; 25 if nothing says otherwise.", minimum=1, maximum=ATTEMPTS_MAX)
     ] = None
     timeout: Annotated[
         Seconds | UnsetType | None,
         about(
-            f"The longest one attempt may run; null for no limit; the server's rule if left out. {DURATION}"
+            "The longest one attempt may run; null for no limit; 30 minutes if nothing says otherwise. "
+            + DURATION
         ),
     ] = UNSET
-    backoff: Annotated[BackoffRule | None, about("The wait between failed attempts.")] = None
+    backoff: Annotated[
+        BackoffRule | None, about("The wait between failed attempts; polynomial if nothing says otherwise.")
+    ] = None
     expires_at: Annotated[
         str | None, about("RFC 3339. A job that still waits then is dead, reason `expired`.", **TIME)
     ] = None
     retention: Annotated[
         Seconds | None,
-        about(f"How long the finished job is kept; the server's rule if there is none. {DURATION}"),
+        about(f"How long the finished job is kept; the server's rule if nothing says otherwise. {DURATION}"),
     ] = None
     tags: Annotated[
-        tuple[str, ...],
+        tuple[str, ...] | None,
         about("For filters.", maxItems=TAGS_MAX, items={"minLength": 1, "maxLength": TAG_CHARS_MAX}),
-    ] = ()
+    ] = None
     meta: Annotated[
         Raw | UnsetType, about("Belongs to the user: an object of at most 16 KiB.", type="object")
     ] = UNSET
