@@ -7,7 +7,7 @@ the environment or the file by itself.
 from __future__ import annotations
 
 from beaver_actors.config.address import Address, parse_address
-from beaver_actors.config.load import ConfigError, load
+from beaver_actors.config.loader import ConfigError, load
 from beaver_actors.config.schema import schema_text
 from beaver_actors.config.settings import (
     Config,

@@ -27,17 +27,6 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only programs on this machine can reach it. A name other than `localhost` is not looked
-        up and counts as reachable."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
 
 def parse_address(value: object) -> Address:
     """Read an address to listen on.

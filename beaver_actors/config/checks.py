@@ -1,4 +1,7 @@
-"""Rules that settings must keep between them. Each value alone has been judged before."""
+"""Rules that settings must keep between them. Each value alone has been judged before.
+
+Whether a listen address is too open is not judged here: that needs the token, which only the server reads.
+"""
 
 from __future__ import annotations
 
@@ -55,17 +58,10 @@ def conflicts(config: Config) -> Iterator[Conflict]:
 
 
 def _listening(config: Config) -> Iterator[Conflict]:
-    server, metrics = config.server, config.metrics
-    listen = parse_address(server.listen)
-    if not listen.is_loopback and server.token_file is None and not server.insecure:
-        yield Conflict(
-            ("server.listen", "server.token_file", "server.insecure"),
-            f"other machines can reach {listen}, and anyone there could run jobs: set server.token_file, "
-            "or server.insecure: true if the network is closed",
-        )
-    if metrics.enabled and listen.port and listen == parse_address(metrics.listen):
+    listen = parse_address(config.server.listen)
+    if config.metrics.enabled and listen.port and listen == parse_address(config.metrics.listen):
         yield Conflict(
             ("metrics.listen", "server.listen"),
-            f"{listen} is the address of server.listen too (which serves /metrics as well: "
-            "metrics.enabled may be false)",
+            f"{listen} is the address of server.listen too; the main port serves /metrics anyway, "
+            "so metrics.enabled may be false",
         )

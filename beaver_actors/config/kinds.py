@@ -70,6 +70,8 @@ def duration(description: str, least: str = "0s") -> Meta:
     least_ms = parse_duration_ms(least)
 
     def read(value: object) -> int:
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"expected a duration, got {show(value)}")
         duration_ms = parse_duration_ms(value)
         if duration_ms < least_ms:
             raise ValueError(f"expected at least {least}, got {show(value)}")
