@@ -1,0 +1,163 @@
+"""Answers of the job manager to replies. Copies and renames, decides nothing but where a page ends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from beaver_actors.codec.wire import Error, Ok
+from beaver_actors.codec.wire_jobs import backoff_object
+from beaver_actors.codec.wire_objects import (
+    ChangeObject,
+    ErrorObject,
+    JobObject,
+    QueueObject,
+    Receipt,
+    StatusObject,
+)
+from beaver_actors.codec.wire_times import time_text
+from beaver_actors.core.answers import Changed, Enqueued, Found, JobView, Page, Refused, Status
+from beaver_actors.core.durations import seconds
+
+ClientAnswer: TypeAlias = Refused | Enqueued | Changed | Found | Page | Status
+"""Answers to the commands that clients can send."""
+
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+"""JSON of the jobs on one page; a single job may be larger. Far below what clients take as one message."""
+
+_NULL = Raw(b"null")
+_encode = msgspec.json.Encoder().encode
+
+
+class NodeView(NamedTuple):
+    """What the status says about the server itself."""
+
+    version: str
+    started_ms: int
+    draining: bool
+    workers: int
+    sessions: int
+
+
+def reply(re: str, answer: ClientAnswer, node: NodeView, now_ms: int) -> Ok | Error:
+    """The reply to the request `re`. `node` and `now_ms` are for a status."""
+    match answer:
+        case Refused():
+            return refusal(re, answer)
+        case Enqueued():
+            receipts = [Receipt(id=job_id, duplicate=duplicate) for job_id, duplicate in answer.receipts]
+            return Ok(re=re, jobs=Raw(_encode(receipts)), lsn=answer.lsn)
+        case Changed():
+            return Ok(re=re, changes=changes(answer), lsn=answer.lsn)
+        case Found():
+            return Ok(re=re, job=Raw(_encode(job_object(answer.job))))
+        case Page():
+            jobs, after = page(answer)
+            return Ok(re=re, jobs=jobs, next=after)
+        case Status():
+            return Ok(re=re, status=Raw(_encode(status_object(answer, node, now_ms))))
+
+
+def refusal(re: str | None, refused: Refused) -> Error:
+    """The error reply that says why."""
+    retry_after = None if refused.retry_after_ms is None else seconds(refused.retry_after_ms)
+    return Error(re=re, code=refused.code, message=refused.message, retry_after=retry_after)
+
+
+def page(answer: Page) -> tuple[Raw, int | None]:
+    """The jobs of a page as JSON, and the cursor of the next. The page ends early if it grows too large."""
+    shown: list[bytes] = []
+    size = 0
+    for view in answer.jobs:
+        text = _encode(job_object(view))
+        if shown and size + len(text) > PAGE_BYTES_MAX:
+            return Raw(b"[%b]" % b",".join(shown)), answer.jobs[len(shown) - 1].order
+        shown.append(text)
+        size += len(text)
+    return Raw(b"[%b]" % b",".join(shown)), answer.after
+
+
+def changes(answer: Changed) -> list[ChangeObject]:
+    """What a command did to each of its jobs."""
+    return [
+        ChangeObject(name=change.name, changed=change.changed, code=change.code, state=change.state)
+        for change in answer.changes
+    ]
+
+
+def job_object(view: JobView) -> JobObject:
+    """A job as it is shown."""
+    terms = view.terms
+    return JobObject(
+        id=view.id,
+        kind=terms.kind,
+        args=Raw(view.args),
+        queue=terms.queue,
+        priority=terms.priority,
+        state=view.state,
+        run_at=time_text(view.run_at_ms),
+        max_attempts=terms.max_attempts,
+        timeout=None if terms.timeout_ms is None else seconds(terms.timeout_ms),
+        backoff=backoff_object(terms.backoff),
+        expires_at=_time(view.expires_at_ms),
+        retention=None if terms.retention_ms is None else seconds(terms.retention_ms),
+        tags=terms.tags,
+        meta=Raw(terms.meta or b"{}"),
+        created_at=time_text(view.created_ms),
+        started_at=_time(view.started_ms),
+        finished_at=_time(view.finished_ms),
+        attempt=view.attempt,
+        rescues=view.rescues,
+        fence=view.fence,
+        worker_id=view.worker_id,
+        cancel_requested=view.cancel_requested,
+        reason=view.reason,
+        waits_for=view.waits_for,
+        progress=_raw(view.progress),
+        result=_raw(view.result),
+        errors=[
+            ErrorObject(
+                at=time_text(error.at_ms),
+                attempt=error.attempt,
+                type=error.type,
+                message=error.message,
+                traceback=error.traceback,
+            )
+            for error in view.errors
+        ],
+        lsn=view.lsn,
+    )
+
+
+def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:
+    """The status as it is shown."""
+    return StatusObject(
+        at=time_text(now_ms),
+        lsn=status.lsn,
+        states=status.counts,
+        queues={
+            queue.name: QueueObject(
+                paused=queue.paused, states=queue.counts, oldest_pending_at=_time(queue.oldest_pending_ms)
+            )
+            for queue in status.queues
+        },
+        totals=status.totals,
+        dead_reasons=status.died,
+        unknown_kinds=status.unknown_kinds,
+        storage_full=status.storage_full,
+        draining=node.draining,
+        version=node.version,
+        started_at=time_text(node.started_ms),
+        workers=node.workers,
+        sessions=node.sessions,
+    )
+
+
+def _raw(text: bytes | None) -> Raw:
+    return _NULL if text is None else Raw(text)
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else time_text(at_ms)

@@ -1,0 +1,144 @@
+"""Facts to events on the wire. An event is written once, however many subscribers get it: what differs
+between them is put in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from beaver_actors.codec.wire_objects import EventError, EventObject
+from beaver_actors.codec.wire_times import time_text
+from beaver_actors.core.facts import (
+    EVENT_NAMES,
+    Fact,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.job import JobError
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event_json(lsn: int, fact: Fact) -> bytes:
+    """An event as JSON text, an `EventObject`; `event_push` and `events_push` make messages of it."""
+    return _encode(event_object(lsn, fact))
+
+
+def event_push(subscription: str, event: bytes) -> bytes:
+    """The `event` message for one subscriber, as JSON text."""
+    return b'{"type":"event","subscription":"%b",%b' % (subscription.encode(), event[1:])
+
+
+def events_push(subscription: str, events: Iterable[bytes]) -> bytes:
+    """The `events` message for one subscriber, as JSON text."""
+    return b'{"type":"events","subscription":"%b","events":[%b]}' % (subscription.encode(), b",".join(events))
+
+
+def event_object(lsn: int, fact: Fact) -> EventObject:
+    """What has happened, with the fields that this event has."""
+    event = EventObject(lsn=lsn, event=EVENT_NAMES[type(fact)], at=time_text(fact[1]))
+    if isinstance(fact, QueuePaused | QueueResumed):
+        event.queue = fact.queue
+        return event
+    event.job_id = fact.job_id
+    fill = _FILL.get(type(fact))
+    if fill is not None:
+        fill(event, fact)
+    return event
+
+
+def _fill_enqueued(event: EventObject, fact: JobEnqueued) -> None:
+    terms = fact.terms
+    event.kind = terms.kind
+    event.queue = terms.queue
+    event.priority = terms.priority
+    event.tags = terms.tags or UNSET
+    event.args = Raw(fact.args)
+    event.run_at = time_text(fact.run_at_ms)
+    event.expires_at = _time_or_unset(fact.expires_at_ms)
+
+
+def _fill_started(event: EventObject, fact: JobStarted) -> None:
+    event.fence = event.lsn
+    event.worker_id = fact.worker_id
+    event.deadline = _time_or_unset(fact.deadline_ms)
+
+
+def _fill_progressed(event: EventObject, fact: JobProgressed) -> None:
+    event.fence = fact.fence
+    event.progress = Raw(fact.progress)
+
+
+def _fill_completed(event: EventObject, fact: JobCompleted) -> None:
+    event.fence = fact.fence
+    event.result = Raw(b"null" if fact.result is None else fact.result)
+
+
+def _fill_failed(event: EventObject, fact: JobFailed) -> None:
+    event.fence = fact.fence
+    event.error = _error(fact.error)
+    event.run_at = time_text(fact.retry_at_ms)
+
+
+def _fill_snoozed(event: EventObject, fact: JobSnoozed) -> None:
+    event.fence = fact.fence
+    event.run_at = time_text(fact.run_at_ms)
+
+
+def _fill_released(event: EventObject, fact: JobReleased) -> None:
+    event.fence = fact.fence
+
+
+def _fill_rescued(event: EventObject, fact: JobRescued) -> None:
+    event.fence = fact.fence
+    event.error = _error(fact.error)
+
+
+def _fill_died(event: EventObject, fact: JobDied) -> None:
+    event.reason = fact.reason
+    event.error = UNSET if fact.error is None else _error(fact.error)
+
+
+def _fill_retried(event: EventObject, fact: JobRetried) -> None:
+    event.run_at = time_text(fact.run_at_ms)
+
+
+def _fill_deleted(event: EventObject, fact: JobDeleted) -> None:
+    event.reason = fact.reason
+
+
+_FILL: dict[type[Fact], Callable[[EventObject, Any], None]] = {
+    JobEnqueued: _fill_enqueued,
+    JobStarted: _fill_started,
+    JobProgressed: _fill_progressed,
+    JobCompleted: _fill_completed,
+    JobFailed: _fill_failed,
+    JobSnoozed: _fill_snoozed,
+    JobReleased: _fill_released,
+    JobRescued: _fill_rescued,
+    JobDied: _fill_died,
+    JobRetried: _fill_retried,
+    JobDeleted: _fill_deleted,
+}
+
+
+def _error(error: JobError) -> EventError:
+    return EventError(type=error.type, message=error.message, traceback=error.traceback)
+
+
+def _time_or_unset(at_ms: int | None) -> str | UnsetType:
+    return UNSET if at_ms is None else time_text(at_ms)
