@@ -26,14 +26,21 @@ def duration(duration_ms: float) -> str:
 
 
 def ago(at_ms: int | None, now_ms: int) -> str:
-    """A moment as seen from now: "3 m 20 s ago", "in 2 s", "now"; "–" for none."""
+    """A moment as seen from now, to the second: "3 m 20 s ago", "in 2 s", "now"; "–" for none."""
     if at_ms is None:
         return "–"
-    if abs(now_ms - at_ms) < 1_000:
+    away_ms = abs(now_ms - at_ms) // 1_000 * 1_000
+    if away_ms == 0:
         return "now"
-    if at_ms > now_ms:
-        return f"in {duration(at_ms - now_ms)}"
-    return f"{duration(now_ms - at_ms)} ago"
+    return f"in {duration(away_ms)}" if at_ms > now_ms else f"{duration(away_ms)} ago"
+
+
+def age(duration_ms: int) -> str:
+    """A length of time in its largest unit alone, where there is little room: "42 s", "3 m", "5 d"."""
+    for unit, unit_ms in MILLISECONDS_PER_UNIT:
+        if duration_ms >= unit_ms:
+            return f"{duration_ms // unit_ms} {unit}"
+    return "0 s"
 
 
 def size(size_bytes: int) -> str:
@@ -65,6 +72,11 @@ def rate(per_second: float) -> str:
     if per_second < 10:
         return f"{per_second:.2g}/s"
     return f"{per_second:,.0f}/s"
+
+
+def to_ms(moment: datetime) -> int:
+    """A moment as milliseconds UTC."""
+    return round(moment.timestamp() * 1000)
 
 
 def clock_time(at_ms: int) -> str:

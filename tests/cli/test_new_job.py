@@ -65,10 +65,10 @@ def test_a_job_too_large_is_refused() -> None:
 
 def test_bad_fields_are_told_with_the_line_of_the_job() -> None:
     """By example: every line that is wrong, and nothing of the file is used."""
-    content = b'{"kind": "a"}\n{"kind": "b", "priority": "high"}\n{"kind": "c", "dellay": 3}\n'
+    content = b'{"kind": "a"}\n{"kind": "b", "args": "high"}\n{"kind": "c", "dellay": 3}\n'
     with pytest.raises(JobsFileError) as raised:
         read_jobs("jobs.json", content, make_reader())
     assert str(raised.value).splitlines() == [
-        "jobs.json:2: priority: expected whole number, got text",
+        "jobs.json:2: args: expected object, got text",
         'jobs.json:3: dellay: unknown field; did you mean "delay"?',
     ]

@@ -1,0 +1,55 @@
+"""One event as one line, the same in the live stream and in the log. It knows an event's fields, not their
+order in time or where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from beaver_actors.cli.text import clock_time, compact, cut, to_ms
+from beaver_actors.client.views import Event
+from beaver_actors.core.facts import EVENT_NAMES
+
+COLOURS = {
+    "job_enqueued": "yellow",
+    "job_started": "cyan",
+    "job_completed": "green",
+    "job_failed": "magenta",
+    "job_rescued": "magenta",
+    "job_died": "red",
+}
+NAME_WIDTH = max(map(len, EVENT_NAMES.values()))
+VALUE_WIDTH = 200
+"""A result may be a megabyte; who wants all of it asks for JSON."""
+
+
+def event_line(event: Event) -> str:
+    """The event with its position, the local time, whom it is about, and what else it says."""
+    name = click.style(event.event.ljust(NAME_WIDTH), fg=COLOURS.get(event.event))
+    at = click.style(clock_time(to_ms(event.at)), fg="bright_black")
+    about = "" if event.job_id is None else f"  {cut(event.job_id)}"
+    return f"{event.lsn:>9}  {at}  {name}{about}" + "".join(f"  {detail}" for detail in _details(event))
+
+
+def _details(event: Event) -> Iterator[str]:
+    if event.kind is not None:
+        yield click.style(cut(event.kind), bold=True)
+    if event.queue not in (None, "default"):
+        yield f"queue={cut(event.queue)}"
+    if event.priority not in (None, 0):
+        yield f"priority={event.priority}"
+    if event.tags is not None:
+        yield f"tags={cut(','.join(event.tags))}"
+    for name, moment in (("run_at", event.run_at), ("expires_at", event.expires_at)):
+        if moment not in (None, event.at):
+            yield f"{name}={clock_time(to_ms(moment))}"
+    if event.worker_id is not None:
+        yield f"worker={cut(event.worker_id)}"
+    if event.error is not None:
+        yield cut(f"{event.error.type}: {event.error.message}", VALUE_WIDTH)
+    if event.reason is not None:
+        yield f"reason={cut(event.reason)}"
+    for value in (event.args, event.progress, event.result):
+        if value is not None:
+            yield compact(value, VALUE_WIDTH)

@@ -1,0 +1,130 @@
+"""Jobs as a list, and one job whole. Draws only; what users wrote is shown as plain text, so that no job can
+colour or move the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beaver_actors.cli.tables import STYLES, plain_table, words
+from beaver_actors.cli.text import age, ago, clock_time, compact, count, cut, duration, printable, to_ms
+from beaver_actors.client.views import JobInfo
+from beaver_actors.core.job import JobState
+
+MAX_ID_WIDTH = 40
+"""Room for a UUID and a little; a longer id is cut before the whole table is lost."""
+WAITS_FOR: dict[str, str] = {
+    "run_at": "its time has not come",
+    "retry": "the next attempt is due then",
+    "queue_paused": "its queue is paused",
+    "unknown_kind": "no worker can run this kind",
+    "storage_full": "the disk is full: nothing new is started",
+    "last_chance": "its workers died before: it runs alone, when nothing else does",
+    "turn": "its turn has not come",
+}
+
+
+def jobs_table(shown: Sequence[JobInfo], now_ms: int) -> Table:
+    """One row for each job. `now_ms` is milliseconds UTC."""
+    table = plain_table("id", min_width=min(MAX_ID_WIDTH, max((len(job.id) for job in shown), default=0)))
+    table.add_column("state", no_wrap=True, min_width=max(map(len, JobState)))
+    table.add_column("kind", no_wrap=True)
+    table.add_column("queue", no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True, min_width=5)
+    table.add_column("age", justify="right", no_wrap=True, min_width=6)
+    table.add_column("about", no_wrap=True, ratio=1)
+    for job in shown:
+        table.add_row(
+            Text(cut(job.id)),
+            Text(words(job.state), style=STYLES[job.state]),
+            Text(cut(job.kind)),
+            Text(cut(job.queue)),
+            f"{job.attempt}/{job.max_attempts}" if job.attempt else "–",
+            age(max(0, now_ms - to_ms(job.created_at))),
+            _about(job),
+        )
+    return table
+
+
+def job_view(job: JobInfo, now_ms: int) -> RenderableType:
+    """Everything about one job, and what every attempt ended with. `now_ms` is milliseconds UTC."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _rows(job, now_ms):
+        table.add_row(name, value)
+    parts: list[RenderableType] = [table]
+    for error in job.errors:
+        what = f"attempt {error.attempt} at {clock_time(to_ms(error.at))}: {cut(error.type)}: "
+        parts += ["", Text(what + printable(error.message), style="red")]
+        if error.traceback.strip():
+            parts.append(Text("\n".join(f"    {line}" for line in printable(error.traceback).splitlines())))
+    return Group(*parts)
+
+
+def _rows(job: JobInfo, now_ms: int) -> Iterable[tuple[str, Text]]:
+    def moment(at: datetime | None) -> Text:
+        return Text("–" if at is None else f"{clock_time(to_ms(at))}  ({ago(to_ms(at), now_ms)})")
+
+    def seconds(length: float | None, none: str) -> Text:
+        return Text(none if length is None else duration(length * 1000))
+
+    yield "id", Text(cut(job.id))
+    state = _state(job)
+    if job.cancel_requested and job.state is JobState.IN_FLIGHT:
+        state.append(" – asked to stop", style="yellow")
+    if job.waits_for is not None:
+        state.append(f" – {WAITS_FOR.get(job.waits_for, job.waits_for)}", style="yellow")
+    yield "state", state
+    yield "kind", Text(cut(job.kind))
+    yield "queue", Text(cut(job.queue))
+    yield "args", Text(compact(job.args))
+    yield "priority", Text(str(job.priority))
+    if job.tags:
+        yield "tags", Text(cut(", ".join(job.tags)))
+    if job.meta:
+        yield "meta", Text(compact(job.meta))
+    yield "created", moment(job.created_at)
+    yield "run at", moment(job.run_at)
+    yield "started", moment(job.started_at)
+    yield "finished", moment(job.finished_at)
+    if job.expires_at is not None:
+        yield "expires", moment(job.expires_at)
+    rescued = f", {job.rescues} of them ended because a worker or the server died" if job.rescues else ""
+    yield "attempts", Text(f"{job.attempt} (at most {job.max_attempts} may fail{rescued})")
+    yield "timeout", seconds(job.timeout, "none")
+    yield "backoff", Text(compact(msgspec.to_builtins(job.backoff)))
+    yield "retention", seconds(job.retention, "the server's rule")
+    if job.worker_id is not None:
+        yield "worker", Text(cut(job.worker_id))
+    if job.progress is not None:
+        yield "progress", Text(compact(job.progress))
+    if job.state is JobState.COMPLETED:
+        yield "result", Text(compact(job.result))
+    yield "fence", Text(count(job.fence))
+    yield "LSN", Text(count(job.lsn))
+
+
+def _about(job: JobInfo) -> Text:
+    """What one wants to know first: why it is dead or waits, and what it was called with."""
+    text = Text()
+    if job.reason is not None:
+        last = f": {job.errors[-1].type}: {job.errors[-1].message}" if job.errors else ""
+        text.append(cut(f"{words(job.reason)}{last}  ", 100), style="red")
+    elif job.waits_for not in (None, "turn", "run_at"):
+        text.append(f"{WAITS_FOR.get(job.waits_for, job.waits_for)}  ", style="yellow")
+    elif job.state is JobState.SCHEDULED:
+        text.append(f"runs at {clock_time(to_ms(job.run_at))[:19]}  ", style="blue")
+    return text.append(compact(job.args, 200))
+
+
+def _state(job: JobInfo) -> Text:
+    text = Text(words(job.state), style=STYLES[job.state])
+    if job.reason is not None:
+        text.append(f": {words(job.reason)}")
+    return text
