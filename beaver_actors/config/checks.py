@@ -29,12 +29,10 @@ def conflicts(config: Config) -> Iterator[Conflict]:
          "one job must fit into a message"),
         ("limits.message_bytes", limits.message_bytes, "limits.result_bytes", limits.result_bytes,
          "one result must fit into a message"),
-        ("wal.segment_size", wal.segment_bytes, "limits.message_bytes", limits.message_bytes,
-         "the jobs of one message are written together, into one file of the log"),
+        ("wal.reserve_size", wal.reserve_bytes, "wal.segment_size", wal.segment_bytes,
+         "on a full disk a start needs room for a file of the log"),
         ("wal.reserve_size", wal.reserve_bytes, "limits.result_bytes", limits.result_bytes,
          "on a full disk there must be room for a result"),
-        ("snapshot.log_size", config.snapshot.log_bytes, "wal.segment_size", wal.segment_bytes,
-         "a snapshot is made of whole files of the log"),
     )  # fmt: skip
     for larger, larger_bytes, smaller, smaller_bytes, why in sizes:
         if larger_bytes < smaller_bytes:
@@ -47,12 +45,6 @@ def conflicts(config: Config) -> Iterator[Conflict]:
             ("limits.queue_jobs", "limits.pending_jobs"),
             f"{limits.queue_jobs} is more than limits.pending_jobs, {limits.pending_jobs}: "
             "that is the limit for all queues together",
-        )
-    if wal.batch_max < limits.batch_jobs:
-        yield Conflict(
-            ("wal.batch_max", "limits.batch_jobs"),
-            f"{wal.batch_max} is less than limits.batch_jobs, {limits.batch_jobs}: "
-            "the jobs of one message are written together",
         )
     yield from _listening(config)
 

@@ -65,7 +65,7 @@ class Wal(Section, frozen=True, kw_only=True):
     ] = field(default=16 * MIB, name="segment_size")
     reserve_bytes: Annotated[
         int, size("Disk room kept back for outcomes and for starting on a full disk.", "64KiB", "4GiB")
-    ] = field(default=16 * MIB, name="reserve_size")
+    ] = field(default=64 * MIB, name="reserve_size")
     batch_max: Annotated[int, whole("Facts written with one sync at most.", 1, 1_000_000)] = 10_000
     mailbox: Annotated[int, whole("Appends that may wait for the disk before senders wait.", 1, 65_536)] = 256
 

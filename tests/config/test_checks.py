@@ -15,11 +15,9 @@ from beaver_actors.config.checks import conflicts
     [
         ("limits: {message_bytes: 512KiB}", "limits.message_bytes", "less than limits.job_bytes, 1MiB"),
         ("limits: {result_bytes: 9MiB}", "limits.message_bytes", "one result must fit into a message"),
-        ("wal: {segment_size: 4MiB}", "wal.segment_size", "less than limits.message_bytes, 8MiB"),
+        ("wal: {segment_size: 128MiB}", "wal.reserve_size", "64MiB is less than wal.segment_size, 128MiB"),
         ("wal: {reserve_size: 512KiB}", "wal.reserve_size", "room for a result"),
-        ("snapshot: {log_size: 1MiB}", "snapshot.log_size", "less than wal.segment_size, 16MiB"),
         ("limits: {pending_jobs: 10}", "limits.queue_jobs", "more than limits.pending_jobs, 10"),
-        ("limits: {batch_jobs: 20000}", "wal.batch_max", "less than limits.batch_jobs, 20000"),
         ("server: {listen: ':9090'}", "metrics.listen", "127.0.0.1:9090 is the address of server.listen too"),
     ],
 )

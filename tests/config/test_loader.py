@@ -54,7 +54,7 @@ def test_every_way_to_write_a_value_is_understood(file: Path) -> None:
         "  queues: [mail, default]\n"
         "  timeout: null\n"
         "  grace: 1.5\n"
-        "wal: {segment_size: 8MiB, reserve_size: 2000000}\n"
+        "wal: {segment_size: 1MiB, reserve_size: 2000000}\n"
         "snapshot: {interval: 250ms, min_growth: 1}\n"
         "server:\n"
         "  listen: '[::1]:0'\n"
@@ -65,7 +65,7 @@ def test_every_way_to_write_a_value_is_understood(file: Path) -> None:
     assert config.app == "shop.jobs:app"
     assert config.data_dir == "2024"
     assert config.workers == Workers(queues=("mail", "default"), timeout_ms=None, grace_ms=1500)
-    assert config.wal == Wal(segment_bytes=8 * 2**20, reserve_bytes=2_000_000)
+    assert config.wal == Wal(segment_bytes=2**20, reserve_bytes=2_000_000)
     assert (config.snapshot.interval_ms, config.snapshot.min_growth) == (250, 1.0)
     assert config.server.listen == "[::1]:0"
     assert config.server.allowed_origins == ("https://jobs.example.org",)
