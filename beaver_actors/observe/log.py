@@ -44,11 +44,11 @@ class Logger:
         """What an operator may want to know."""
         self._write(logging.INFO, event, fields)
 
-    def warning(self, event: str, /, error: BaseException | None = None, **fields: object) -> None:
+    def warning(self, event: str, /, *, error: BaseException | None = None, **fields: object) -> None:
         """What an operator should know; the server copes. With an error, its traceback is written too."""
         self._write(logging.WARNING, event, fields, error)
 
-    def error(self, event: str, /, error: BaseException | None = None, **fields: object) -> None:
+    def error(self, event: str, /, *, error: BaseException | None = None, **fields: object) -> None:
         """What an operator must act on. With an error, its traceback is written too."""
         self._write(logging.ERROR, event, fields, error)
 
