@@ -88,8 +88,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """`next_ms`: when time next demands something (None: nothing waits for a time). `more`: the limit of one
-    batch was reached; ask again at once."""
+    """`next_ms`: when a job next falls due, expires, overruns its deadline or ends its own retention (None:
+    nothing waits for a time); the server's rules of retention can wait for any later tick. `more`: the limit
+    of one batch was reached; ask again at once."""
 
     next_ms: int | None
     more: bool

@@ -30,7 +30,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.index import lane_key
+from beaver_actors.core.index import SLACK, lane_key
 from beaver_actors.core.job import FINISHED, AttemptError, Job, JobError, JobState, Trail
 from beaver_actors.core.state import Queue, State, file_job
 from beaver_actors.core.transitions import TRANSITIONS
@@ -43,12 +43,20 @@ thousands of runs must not grow without end."""
 
 
 def fold(state: State, fact: Fact) -> None:
-    """Apply the next fact. Its LSN is `state.lsn` after the call."""
+    """Apply the next fact. Its LSN is `state.lsn` after the call.
+
+    Raises:
+        AssertionError: this cannot have happened to a job in this state. The state is as it was.
+    """
     state.lsn += 1
+    try:
+        _FOLDS[type(fact)](state, fact)
+    except AssertionError:
+        state.lsn -= 1
+        raise
     at_ms = fact[1]
     if at_ms > state.time_ms:
         state.time_ms = at_ms
-    _FOLDS[type(fact)](state, fact)
 
 
 def _enqueued(state: State, fact: JobEnqueued) -> None:
@@ -65,12 +73,7 @@ def _enqueued(state: State, fact: JobEnqueued) -> None:
         queue = state.queues[terms.queue] = Queue(terms.queue)
     queue.counts[target] = queue.counts.get(target, 0) + 1
     state.totals.enqueued += 1
-    if expires_at_ms is not None:
-        state.expiries.add(expires_at_ms, lsn, job)
-    if target is PENDING:
-        state.lanes.add(job)
-    else:
-        state.schedule.add(run_at_ms, lsn, job)
+    file_job(state, job)
 
 
 def _started(state: State, fact: JobStarted) -> None:
@@ -133,12 +136,11 @@ def _died(state: State, fact: JobDied) -> None:
     job = _known(state, fact)
     if fact.error is not None:
         _note_error(job, fact.at_ms, fact.error)
+    _move(state, fact, JobState.DEAD, fact.at_ms)
+    _trail(job).reason = fact.reason
     if fact.reason == "poison":
         job.rescues += 1
         state.totals.rescued += 1
-    job.trail = job.trail or Trail()
-    job.trail.reason = fact.reason
-    _move(state, fact, JobState.DEAD, fact.at_ms)
     state.totals.died[fact.reason] = state.totals.died.get(fact.reason, 0) + 1
 
 
@@ -162,8 +164,6 @@ def _retried(state: State, fact: JobRetried) -> None:
     if job.expires_at_ms is not None and job.expires_at_ms <= fact.at_ms:
         job.expires_at_ms = None  # asked for by hand: it shall run, however late
     _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
-    if job.expires_at_ms is not None:
-        state.expiries.add(job.expires_at_ms, state.lsn, job)
     state.totals.retried += 1
 
 
@@ -171,6 +171,8 @@ def _deleted(state: State, fact: JobDeleted) -> None:
     job = _move(state, fact, None)
     del state.jobs[job.id]
     state.roll.forget(state.jobs)
+    if len(state.terms) > 2 * len(state.jobs) + SLACK:
+        state.terms = {kept.terms: kept.terms for kept in state.jobs.values()}
     state.totals.deleted += 1
 
 
@@ -219,9 +221,7 @@ def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int
     counts = state.queues[job.terms.queue].counts
     counts[source] -= 1
     job.lsn = state.lsn
-    if target is None:
-        job.state = JobState.CANCELLED  # nobody shall take it for a waiting one through a stale entry
-    else:
+    if target is not None:
         job.state = target
         counts[target] = counts.get(target, 0) + 1
     if key is not None:
@@ -232,14 +232,12 @@ def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int
         trail.deadline_ms = None
         trail.cancel_requested = False
     elif source in FINISHED:
-        line = state.finished[source]
-        while line and line[0].state is not source:
-            line.popleft()
+        state.finished[source].leave()
     if finished_ms is not None:
         job.trail = job.trail or Trail()
         job.trail.finished_ms = finished_ms
     if target is not None:
-        file_job(state, job, first=source is IN_FLIGHT)
+        file_job(state, job)
     return job
 
 

@@ -1,8 +1,10 @@
 """Indexes over the jobs: which may run next, which wait for a time, and all of them in order of arrival.
 
 They are derived: everything here can be built anew from the jobs, and nothing here is ever written to disk.
-Entries are not removed when a job moves on; they go stale and are dropped when they reach the front, which
-makes every move a constant-time append (a deque costs 0.03 µs where a heap costs 4).
+Entries are not removed when a job moves on; they go stale and are dropped later, which makes every move a
+constant-time append (a deque costs 0.03 µs where a heap costs 4). One rule tells a stale entry: it holds the
+LSN that the job had when it joined, and any fact about the job since then has given it another. Once stale
+entries outnumber the others an index is rebuilt, so none keeps more than twice what it needs.
 """
 
 from __future__ import annotations
@@ -10,12 +12,54 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from beaver_actors.core.job import Job, JobState
+from beaver_actors.core.job import Job
 
-PENDING = JobState.PENDING
+SLACK = 1000
+"""Stale entries that an index may hold whatever its size, so that small ones are not rebuilt all the time."""
+SEARCH_MAX = 1000
+"""Entries looked at from either end for the place of a job that does not belong at the end. A job handed back
+belongs near the front and one due in the same millisecond near the end, so farther means a backlog that is
+out of order as a whole, and sorting it once is cheaper."""
+
+
+class Line:
+    """Jobs in a row, in the order in which they joined."""
+
+    __slots__ = ("_jobs", "_lsns", "_standing")
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+        self._lsns: deque[int] = deque()
+        self._standing = 0
+
+    def __len__(self) -> int:
+        return self._standing
+
+    def __iter__(self) -> Iterator[Job]:
+        return (job for job, lsn in zip(self._jobs, self._lsns, strict=True) if job.lsn == lsn)
+
+    def add(self, job: Job) -> None:
+        """The job joins at the end."""
+        self._jobs.append(job)
+        self._lsns.append(job.lsn)
+        self._standing += 1
+
+    def leave(self) -> None:
+        """One of these jobs has moved on. Called after its LSN has changed."""
+        self._standing -= 1
+        jobs, lsns = self._jobs, self._lsns
+        while jobs and jobs[0].lsn != lsns[0]:
+            jobs.popleft()
+            lsns.popleft()
+        if len(jobs) > 2 * self._standing + SLACK:
+            self._hold(list(Line.__iter__(self)))
+
+    def _hold(self, jobs: list[Job]) -> None:
+        self._jobs = deque(jobs)
+        self._lsns = deque(job.lsn for job in jobs)
 
 
 class LaneKey(NamedTuple):
@@ -27,19 +71,53 @@ class LaneKey(NamedTuple):
     rescues: int
 
 
-class Lane:
-    """One line of pending jobs. `waiting` counts those that still stand in it."""
+class Lane(Line):
+    """A line of pending jobs that stand by their `place`, whenever they join: what comes next depends on the
+    jobs alone, not on the way by which they came here."""
 
-    __slots__ = ("entries", "waiting")
+    __slots__ = ("_unsorted",)
 
     def __init__(self) -> None:
-        self.entries: deque[Job] = deque()
-        self.waiting = 0
+        super().__init__()
+        self._unsorted = False
 
     def __iter__(self) -> Iterator[Job]:
-        """The jobs in their order. A job that left and came back may be met twice; the second time counts
-        for nothing, so the caller remembers what it has taken."""
-        return (job for job in self.entries if job.state is PENDING)
+        if self._unsorted:
+            self._hold(sorted(super().__iter__(), key=place))
+            self._unsorted = False
+        return super().__iter__()
+
+    def add(self, job: Job) -> None:
+        """The job takes its place, which is the last one unless it was handed back."""
+        jobs = self._jobs
+        if jobs and place(jobs[-1]) > place(job) and not self._unsorted:
+            at = self._search(place(job))
+            if at is not None:
+                jobs.insert(at, job)
+                self._lsns.insert(at, job.lsn)
+                self._standing += 1
+                return
+            self._unsorted = True
+        super().add(job)
+
+    def _search(self, wanted: tuple[int, int]) -> int | None:
+        """Where to insert, looking from both ends at once; None if that is too far from either. What a stale
+        entry says of its place is no longer true, so it is passed over."""
+        jobs, lsns = self._jobs, self._lsns
+        for step in range(min(len(jobs), SEARCH_MAX)):
+            job = jobs[step]
+            if place(job) > wanted and job.lsn == lsns[step]:
+                return step
+            back = len(jobs) - 1 - step
+            job = jobs[back]
+            if place(job) < wanted and job.lsn == lsns[back]:
+                return back + 1
+        return None
+
+
+def place(job: Job) -> tuple[int, int]:
+    """A pending job's place among its like: by the time it may run, then by arrival."""
+    return job.run_at_ms, job.order
 
 
 class Lanes:
@@ -51,34 +129,26 @@ class Lanes:
         self._lanes: dict[LaneKey, Lane] = {}
 
     def __len__(self) -> int:
-        return sum(lane.waiting for lane in self._lanes.values())
+        return sum(len(lane) for lane in self._lanes.values())
 
     def items(self) -> Iterator[tuple[LaneKey, Lane]]:
         """Every lane in which someone waits."""
         return iter(self._lanes.items())
 
-    def add(self, job: Job, *, first: bool = False) -> None:
-        """The job has become pending; `first` puts it before those that have not had their turn yet."""
+    def add(self, job: Job) -> None:
+        """The job has become pending."""
         key = lane_key(job)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane()
-        if first:
-            lane.entries.appendleft(job)
-        else:
-            lane.entries.append(job)
-        lane.waiting += 1
+        lane.add(job)
 
     def drop(self, key: LaneKey) -> None:
-        """A job of this lane is pending no more. Called after the job's state has changed."""
+        """A job of this lane is pending no more. Called after the job's LSN has changed."""
         lane = self._lanes[key]
-        lane.waiting -= 1
-        if lane.waiting == 0:
+        lane.leave()
+        if not len(lane):
             del self._lanes[key]
-            return
-        entries = lane.entries
-        while entries[0].state is not PENDING:
-            entries.popleft()
 
 
 def lane_key(job: Job) -> LaneKey:
@@ -88,29 +158,44 @@ def lane_key(job: Job) -> LaneKey:
 
 
 class Timetable:
-    """Jobs by a time of theirs, soonest first. An entry names the job and the LSN it was made at, so that one
-    made for an earlier stay is known to be stale."""
+    """Jobs by a time of theirs, soonest first."""
 
-    __slots__ = ("_heap",)
+    __slots__ = ("_heap", "_sweep_at")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Job]] = []
+        self._sweep_at = SLACK
 
     def __len__(self) -> int:
+        """Entries held, stale ones included."""
         return len(self._heap)
 
-    def add(self, at_ms: int, tie: int, job: Job) -> None:
-        """`tie` must differ between entries of one time (an LSN does): jobs themselves have no order."""
-        heappush(self._heap, (at_ms, tie, job))
+    def __iter__(self) -> Iterator[tuple[int, Job]]:
+        """What is in the table, in no order, each job with its time."""
+        return ((at_ms, job) for at_ms, lsn, job in self._heap if job.lsn == lsn)
+
+    def add(self, at_ms: int, job: Job) -> None:
+        """The job waits for this time, for as long as no fact is recorded about it. Called at most once for
+        each of its facts: jobs have no order, so the LSN must decide between entries of the same time."""
+        if len(self._heap) >= self._sweep_at:
+            self._heap = [entry for entry in self._heap if entry[2].lsn == entry[1]]
+            heapify(self._heap)
+            self._sweep_at = 2 * len(self._heap) + SLACK
+        heappush(self._heap, (at_ms, job.lsn, job))
 
     def next_ms(self) -> int | None:
-        """The soonest time in the table, stale or not; None when empty."""
-        return self._heap[0][0] if self._heap else None
+        """The soonest time in the table; None when nothing waits."""
+        heap = self._heap
+        while heap and heap[0][2].lsn != heap[0][1]:
+            heappop(heap)
+        return heap[0][0] if heap else None
 
-    def pop_due(self, now_ms: int) -> Iterator[tuple[int, int, Job]]:
-        """Take out what is due, as (time, tie, job); the caller knows what has gone stale."""
+    def pop_due(self, now_ms: int) -> Iterator[Job]:
+        """Take out what is due, soonest first."""
         while self._heap and self._heap[0][0] <= now_ms:
-            yield heappop(self._heap)
+            _, lsn, job = heappop(self._heap)
+            if job.lsn == lsn:
+                yield job
 
 
 class Roll:
@@ -127,9 +212,9 @@ class Roll:
         self._jobs.append(job)
 
     def forget(self, jobs: dict[str, Job]) -> None:
-        """One more job was deleted (already gone from `jobs`); rebuilt once half are gone."""
+        """One more job was deleted (already gone from `jobs`)."""
         self._gone += 1
-        if self._gone > 1000 and self._gone * 2 > len(self._jobs):
+        if self._gone > SLACK and self._gone * 2 > len(self._jobs):
             self._jobs = list(jobs.values())
             self._gone = 0
 

@@ -6,7 +6,8 @@ work of a bug, and serving from it could lose jobs.
 
 from __future__ import annotations
 
-from beaver_actors.core.job import FINISHED, Job, JobState
+from beaver_actors.core.index import lane_key, place
+from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
 from beaver_actors.core.state import State
 
 
@@ -27,17 +28,17 @@ def check(state: State) -> None:
     for name, queue in state.queues.items():
         held = {job_state: count for job_state, count in queue.counts.items() if count}
         assert held == counts[name], f"queue {name} counts {held}, but holds {counts[name]}"
-    pending = sum(job.state is JobState.PENDING for job in state.jobs.values())
-    assert len(state.lanes) == pending, f"{len(state.lanes)} jobs in lanes, {pending} are pending"
-    for key, lane in state.lanes.items():
-        standing = {job.id for job in lane if state.jobs.get(job.id) is job}
-        assert len(standing) == lane.waiting, f"lane {key} counts {lane.waiting}, {len(standing)} stand in it"
+    totals = state.totals
+    assert totals.enqueued - totals.deleted == len(state.jobs), (
+        f"{totals.enqueued} jobs came and {totals.deleted} were deleted, but {len(state.jobs)} are here"
+    )
+    _check_indexes(state)
 
 
 def _check_job(state: State, job: Job) -> None:
     assert job.order <= job.lsn <= state.lsn, f"job {job.id} is known from the future"
     assert job.rescues >= 0, f"job {job.id} has {job.rescues} rescues"
-    assert job.attempt >= 0, f"job {job.id} has {job.attempt} attempts"
+    assert job.attempt >= job.rescues, f"job {job.id} has {job.rescues} rescues in {job.attempt} attempts"
     assert job.fence <= job.lsn, f"job {job.id} has a fence from the future"
     held = state.in_flight.get(job.id)
     assert (held is job) == (job.state is JobState.IN_FLIGHT), f"job {job.id} is {job.state} but held: {held}"
@@ -52,3 +53,39 @@ def _check_job(state: State, job: Job) -> None:
     assert finished == (job.state in FINISHED), f"job {job.id} is {job.state}, finished: {finished}"
     dead = trail is not None and trail.reason is not None
     assert dead == (job.state is JobState.DEAD), f"job {job.id} is {job.state}, reason given: {dead}"
+
+
+def _check_indexes(state: State) -> None:
+    """Every index holds the jobs it is for, each once, and no others."""
+    jobs = list(state.jobs.values())
+
+    def check_index(name: str, held: list[Job], wanted: list[Job]) -> None:
+        missing = {job.id for job in wanted} ^ {job.id for job in held}
+        assert not missing, f"{name} and the jobs differ about {missing}"
+        assert len(held) == len(wanted), f"{name} holds a job twice"
+        assert all(state.jobs.get(job.id) is job for job in held), f"{name} holds a job of the past"
+
+    in_lanes = [job for _, lane in state.lanes.items() for job in lane]
+    check_index("lanes", in_lanes, [job for job in jobs if job.state is JobState.PENDING])
+    for key, lane in state.lanes.items():
+        standing = list(lane)
+        assert len(lane) == len(standing) > 0, f"lane {key} counts {len(lane)}, {len(standing)} stand in it"
+        assert all(lane_key(job) == key for job in standing), f"lane {key} holds a job of another lane"
+        assert standing == sorted(standing, key=place), f"lane {key} is out of order"
+    running = list(state.in_flight.values())
+    check_index("in_flight", running, [job for job in jobs if job.state is JobState.IN_FLIGHT])
+    scheduled = [job for _, job in state.schedule]
+    check_index("schedule", scheduled, [job for job in jobs if job.state is JobState.SCHEDULED])
+    for final, line in state.finished.items():
+        finished = [job for job in jobs if job.state is final]
+        assert len(line) == len(finished), f"{len(line)} jobs in line as {final}, {len(finished)} are"
+        check_index(f"finished[{final}]", list(line), finished)
+    set_aside = set(map(id, state.overdue))
+    expiring = [job for job in jobs if job.state in WAITING and job.expires_at_ms is not None]
+    kept = [job for job in jobs if job.state in FINISHED and job.terms.retention_ms is not None]
+    for name, table, wanted in (("expiries", state.expiries, expiring), ("keepsakes", state.keepsakes, kept)):
+        held = [job for _, job in table]
+        at_hand = {id(job) for job in held}
+        check_index(name, held, [job for job in wanted if id(job) in at_hand or id(job) not in set_aside])
+    listed = [job for job in state.roll.before(None) if state.jobs.get(job.id) is job]
+    assert listed == jobs[::-1], "the roll is not the jobs in order of arrival"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from beaver_actors.core.index import Lanes, Roll, Timetable
-from beaver_actors.core.job import FINISHED, Job, JobState, Terms
+from beaver_actors.core.index import Lanes, Line, Roll, Timetable, place
+from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
 
@@ -70,10 +70,9 @@ class State:
     lanes: Lanes = field(default_factory=Lanes)
     schedule: Timetable = field(default_factory=Timetable)
     expiries: Timetable = field(default_factory=Timetable)
-    finished: dict[JobState, deque[Job]] = field(
-        default_factory=lambda: {state: deque() for state in FINISHED}
-    )
-    """By final state in order of finishing; entries of jobs that moved on are stale."""
+    """Waiting jobs by the time they expire."""
+    finished: dict[JobState, Line] = field(default_factory=lambda: {state: Line() for state in FINISHED})
+    """By final state, in order of finishing."""
     keepsakes: Timetable = field(default_factory=Timetable)
     """Finished jobs with a retention of their own, by the time it ends."""
     overdue: deque[Job] = field(default_factory=deque)
@@ -91,27 +90,20 @@ class State:
 def advance(state: State, now_ms: int) -> None:
     """Let time pass: what is due becomes pending, what has run out is set aside for `decide`.
 
-    Not a fact: it follows from the jobs and the clock, so replay does without it.
+    Not a fact: it follows from the jobs and the clock, so replay does without it. Time does not run
+    backwards: `now_ms` is no earlier than at the call before, or than any fact.
     """
     overdue = state.overdue
     while overdue and not is_overdue(state, overdue[0], now_ms):
         overdue.popleft()
-    for _, lsn, job in state.schedule.pop_due(now_ms):
-        if job.state is SCHEDULED and job.lsn == lsn:
-            counts = state.queues[job.terms.queue].counts
-            counts[SCHEDULED] -= 1
-            counts[PENDING] = counts.get(PENDING, 0) + 1
-            job.state = PENDING
-            state.lanes.add(job)
-    for _, _, job in state.expiries.pop_due(now_ms):
-        if job.state in (SCHEDULED, PENDING):
-            state.overdue.append(job)
-        elif job.state is IN_FLIGHT:
-            # It may come back to wait, and then it has expired: look again, at a pace that costs nothing.
-            state.expiries.add(now_ms + 1000, job.order, job)
-    for _, lsn, job in state.keepsakes.pop_due(now_ms):
-        if job.state in FINISHED and job.lsn == lsn:
-            state.overdue.append(job)
+    for job in state.schedule.pop_due(now_ms):
+        counts = state.queues[job.terms.queue].counts
+        counts[SCHEDULED] -= 1
+        counts[PENDING] = counts.get(PENDING, 0) + 1
+        job.state = PENDING
+        state.lanes.add(job)
+    overdue.extend(state.expiries.pop_due(now_ms))
+    overdue.extend(state.keepsakes.pop_due(now_ms))
 
 
 def is_overdue(state: State, job: Job, now_ms: int) -> bool:
@@ -124,55 +116,54 @@ def is_overdue(state: State, job: Job, now_ms: int) -> bool:
     return job.state is not IN_FLIGHT and job.expires_at_ms is not None and job.expires_at_ms <= now_ms
 
 
-def file_job(state: State, job: Job, *, first: bool = False) -> None:
-    """Enter a job into the indexes that its state calls for."""
+def file_job(state: State, job: Job) -> None:
+    """Enter a job into the indexes that its state calls for; called after each fact that moved it."""
     match job.state:
         case JobState.PENDING:
-            state.lanes.add(job, first=first)
+            state.lanes.add(job)
         case JobState.SCHEDULED:
-            state.schedule.add(job.run_at_ms, job.lsn, job)
+            state.schedule.add(job.run_at_ms, job)
         case JobState.IN_FLIGHT:
             state.in_flight[job.id] = job
         case JobState.COMPLETED | JobState.DEAD | JobState.CANCELLED:
-            state.finished[job.state].append(job)
+            state.finished[job.state].add(job)
             if (
                 job.terms.retention_ms is not None
                 and job.trail is not None
                 and job.trail.finished_ms is not None
             ):
-                state.keepsakes.add(job.trail.finished_ms + job.terms.retention_ms, job.lsn, job)
+                state.keepsakes.add(job.trail.finished_ms + job.terms.retention_ms, job)
         case JobState.BLOCKED:
             pass
+    if job.expires_at_ms is not None and job.state in WAITING:
+        state.expiries.add(job.expires_at_ms, job)
 
 
 def reindex(state: State) -> None:
     """Build everything derived from `jobs` and `queues`, after a snapshot was loaded.
 
-    `jobs` must be in order of arrival. Within a lane, jobs stand by the time they may run and then by
-    arrival, so one that was handed back stands before those that have not had their turn.
+    `jobs` must be in order of arrival. What is decided afterwards is what would have been decided before.
     """
     state.in_flight, state.lanes, state.overdue = {}, Lanes(), deque()
     state.schedule, state.expiries, state.keepsakes = Timetable(), Timetable(), Timetable()
-    state.finished = {final: deque() for final in FINISHED}
+    state.finished = {final: Line() for final in FINISHED}
     state.roll, state.terms = Roll(), {}
     for queue in state.queues.values():
         queue.counts.clear()
+    in_line: list[Job] = []
     finished: list[Job] = []
-    waiting: list[Job] = []
     for job in state.jobs.values():
         job.terms = state.terms.setdefault(job.terms, job.terms)
         state.roll.add(job)
         counts = state.queues[job.terms.queue].counts
         counts[job.state] = counts.get(job.state, 0) + 1
-        if job.expires_at_ms is not None and job.state not in FINISHED:
-            state.expiries.add(job.expires_at_ms, job.order, job)
         if job.state is PENDING:
-            waiting.append(job)
+            in_line.append(job)
         elif job.state in FINISHED:
             finished.append(job)
         else:
             file_job(state, job)
-    waiting.sort(key=lambda job: (job.run_at_ms, job.order))
+    in_line.sort(key=place)
     finished.sort(key=lambda job: job.lsn)
-    for job in (*waiting, *finished):
+    for job in (*in_line, *finished):
         file_job(state, job)

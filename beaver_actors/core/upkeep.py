@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from beaver_actors.core.answers import Ticked
 from beaver_actors.core.attempts import ending
 from beaver_actors.core.commands import Policy, Tick
 from beaver_actors.core.decision import Decision
-from beaver_actors.core.facts import Fact, JobDeleted, JobDied
+from beaver_actors.core.facts import Fact, JobDeleted, JobDied, JobFailed
 from beaver_actors.core.job import FINISHED, JobError, JobState
 from beaver_actors.core.outcome import TimedOut
 from beaver_actors.core.state import State, is_overdue
@@ -18,14 +19,8 @@ TICK_FACTS_MAX = 1000
 
 
 def tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
-    facts: list[Fact] = []
-    for fact in _time_demands(state, now_ms, policy):
-        facts.append(fact)
-        if len(facts) == TICK_FACTS_MAX:
-            break
-    times = (state.schedule.next_ms(), state.expiries.next_ms(), state.keepsakes.next_ms())
-    next_ms = min((time for time in times if time is not None), default=None)
-    return Decision(facts, Ticked(next_ms, len(facts) == TICK_FACTS_MAX))
+    facts = list(islice(_time_demands(state, now_ms, policy), TICK_FACTS_MAX))
+    return Decision(facts, Ticked(_next_ms(state, facts, now_ms), len(facts) == TICK_FACTS_MAX))
 
 
 def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:
@@ -36,11 +31,13 @@ def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:
             error = JobError("Timeout", "the worker did not report within the timeout and its grace")
             yield ending(job, TimedOut(error), 0.5, now_ms, policy)
     named: set[str] = set()
+    leaving = dict.fromkeys(FINISHED, 0)
     for job in state.overdue:
         if job.id in named or not is_overdue(state, job, now_ms):
             continue
         named.add(job.id)
         if job.state in FINISHED:
+            leaving[job.state] += 1
             yield JobDeleted(job.id, now_ms, "retention")
         else:
             yield JobDied(job.id, now_ms, "expired")
@@ -49,18 +46,21 @@ def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:
         (JobState.CANCELLED, policy.cancelled_kept_ms, policy.cancelled_kept),
         (JobState.DEAD, policy.dead_kept_ms, policy.dead_kept),
     ):
-        excess = sum(queue.count(final) for queue in state.queues.values()) - kept
+        excess = len(state.finished[final]) - leaving[final] - kept
         for job in state.finished[final]:
-            finished_ms = job.trail.finished_ms if job.trail else None
-            if job.state is not final or finished_ms is None or state.jobs.get(job.id) is not job:
-                continue
-            if job.id in named:
-                continue
-            old = job.terms.retention_ms is None and finished_ms + kept_ms <= now_ms
+            old = job.trail is not None and (job.trail.finished_ms or 0) + kept_ms <= now_ms
             if excess <= 0 and not old:
-                if job.terms.retention_ms is None:
-                    break
+                break  # those behind it finished later still
+            if job.id in named or (excess <= 0 and job.terms.retention_ms is not None):
                 continue
-            named.add(job.id)
             excess -= 1
             yield JobDeleted(job.id, now_ms, "retention")
+
+
+def _next_ms(state: State, facts: list[Fact], now_ms: int) -> int | None:
+    """When time next demands something of a job that waits or runs, once these facts are folded."""
+    times = [state.schedule.next_ms(), state.expiries.next_ms(), state.keepsakes.next_ms()]
+    deadlines = (job.trail.deadline_ms for job in state.in_flight.values() if job.trail)
+    times += (deadline_ms for deadline_ms in deadlines if deadline_ms is not None and deadline_ms > now_ms)
+    times += (fact.retry_at_ms for fact in facts if isinstance(fact, JobFailed))
+    return min((time_ms for time_ms in times if time_ms is not None), default=None)

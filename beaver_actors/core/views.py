@@ -42,7 +42,7 @@ def status(state: State, policy: Policy) -> Status:
         if first is not None:
             oldest[key.queue] = min(first.run_at_ms, oldest.get(key.queue, first.run_at_ms))
         if key.kind not in policy.served_kinds:
-            unknown[key.kind] = unknown.get(key.kind, 0) + lane.waiting
+            unknown[key.kind] = unknown.get(key.kind, 0) + len(lane)
     queues = []
     for name in sorted(state.queues):
         queue = state.queues[name]
