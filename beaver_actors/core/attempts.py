@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from beaver_actors.core.answers import Finished, Leased, LeasedJob, Recovered
 from beaver_actors.core.choose import choose
-from beaver_actors.core.commands import Finish, Lease, Policy, Recover, Report
+from beaver_actors.core.commands import Finish, Lease, Policy, Recover
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import (
     Fact,
@@ -62,30 +62,17 @@ def finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decisi
             facts.append(JobProgressed(item.job_id, now_ms, item.fence, item.progress))
     for report in command.reports:
         job = state.jobs.get(report.job_id)
-        if job is None or job.fence != report.fence:
+        if job is None or job.fence != report.fence or not job.fence:
             accepted.append(False)
         elif report.fence in seen:
             accepted.append(seen[report.fence] == report.outcome)
         elif job.state is not JobState.IN_FLIGHT:
-            accepted.append(_recorded_before(job, report))
+            accepted.append(_recorded_before(job, report.outcome))
         else:
             facts.append(ending(job, report.outcome, report.dice, now_ms, policy))
             seen[report.fence] = report.outcome
             accepted.append(True)
     return Decision(facts, Finished(tuple(accepted)))
-
-
-def _recorded_before(job: Job, report: Report) -> bool:
-    """Whether this very outcome is what the log already says, so that repeating it is harmless (P5)."""
-    match report.outcome:
-        case Succeeded(result):
-            return job.state is JobState.COMPLETED and job.trail is not None and job.trail.result == result
-        case Stopped():
-            return job.state is JobState.CANCELLED
-        case Failed(error) | TimedOut(error) | Rejected(error) | Crashed(error):
-            return job.trail is not None and job.trail.errors[-1:] != [] and job.trail.errors[-1][2:] == error
-        case _:
-            return False
 
 
 def ending(job: Job, outcome: Outcome, dice: float, now_ms: int, policy: Policy) -> Fact:
@@ -102,7 +89,7 @@ def ending(job: Job, outcome: Outcome, dice: float, now_ms: int, policy: Policy)
         case TimedOut(error):
             return _failure(job, error, None, dice, now_ms)
         case Snoozed(in_ms):
-            return JobSnoozed(job.id, now_ms, job.fence, now_ms + in_ms)
+            return JobSnoozed(job.id, now_ms, job.fence, now_ms + max(in_ms, 0))
         case Crashed(error):
             if job.rescues + 1 >= policy.max_rescues:
                 return JobDied(job.id, now_ms, "poison", error)
@@ -116,13 +103,38 @@ def _failure(job: Job, error: JobError, retry_in_ms: int | None, dice: float, no
     if job.failures >= job.terms.max_attempts:
         return JobDied(job.id, now_ms, "max_attempts", error)
     wait_ms = delay_ms(job.terms.backoff, job.failures - 1, dice) if retry_in_ms is None else retry_in_ms
-    return JobFailed(job.id, now_ms, job.fence, error, now_ms + wait_ms)
+    return JobFailed(job.id, now_ms, job.fence, error, now_ms + max(wait_ms, 0))
+
+
+def _recorded_before(job: Job, outcome: Outcome) -> bool:
+    """Whether the log already says this of the job's latest attempt, so that repeating it is harmless (P5).
+
+    The log keeps no outcomes, only what followed from them, and that is what is compared. An attempt that
+    ended on a cancel request answers to any outcome but success: it would have led to the same.
+    """
+    trail = job.trail
+    assert trail is not None, f"job {job.id} has a fence but was never started"
+    started_ms = trail.started_ms or 0
+    error = trail.errors[-1] if trail.errors and trail.errors[-1].at_ms >= started_ms else None
+    if isinstance(outcome, Succeeded) or job.state is JobState.COMPLETED:
+        same = isinstance(outcome, Succeeded) and outcome.result == trail.result
+        return same and job.state is JobState.COMPLETED
+    if error is None and job.state is JobState.CANCELLED:
+        return True
+    match outcome:
+        case Failed(told) | TimedOut(told) | Rejected(told) | Crashed(told):
+            by_handler = isinstance(outcome, Rejected)
+            return error is not None and error[2:] == told and by_handler == (trail.reason == "rejected")
+        case Snoozed(in_ms):
+            return error is None and started_ms + in_ms <= job.run_at_ms
+        case Released() | Stopped():
+            return error is None and job.run_at_ms <= started_ms
 
 
 def recover(state: State, command: Recover, now_ms: int, policy: Policy) -> Decision:
-    """Give back every lease of the life before, the latest first, so that the oldest ends up in front."""
+    """Give back every lease of the life before."""
     facts: list[Fact] = []
-    for job in sorted(state.in_flight.values(), key=lambda job: -job.fence):
+    for job in sorted(state.in_flight.values(), key=lambda job: job.fence):
         begun = command.running is None or job.fence in command.running
         outcome: Outcome = Crashed(SERVER_DIED) if begun else Released()
         facts.append(ending(job, outcome, 0.5, now_ms, policy))
