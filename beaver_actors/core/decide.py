@@ -66,7 +66,7 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
         fresh[job_id] = new
         run_at_ms = now_ms
         if new.delay_ms is not None:
-            run_at_ms = now_ms + new.delay_ms
+            run_at_ms = now_ms + max(new.delay_ms, 0)
         elif new.run_at_ms is not None:
             run_at_ms = max(new.run_at_ms, now_ms)
         facts.append(JobEnqueued(job_id, now_ms, new.terms, new.args, run_at_ms, new.expires_at_ms))
@@ -147,7 +147,8 @@ def _each(
         fact, changes[job_id] = one(job)
         if fact is not None:
             facts.append(fact)
-    return Decision(facts, Changed(tuple(changes.values()), state.lsn + len(facts)))
+    answers = tuple(changes[job_id] for job_id in job_ids)
+    return Decision(facts, Changed(answers, state.lsn + len(facts)))
 
 
 def _pause(state: State, command: Pause, now_ms: int, policy: Policy) -> Decision:
