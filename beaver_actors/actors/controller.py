@@ -93,6 +93,7 @@ async def _dispatch(desk: Desk, jobs: Jobs, settings: Settings) -> None:
         if answer.jobs:
             await desk.put(answer.jobs, trio.current_time() - asked)
             desk.ahead = _ahead(desk, settings)
+    desk.hang_up()
 
 
 def _ahead(desk: Desk, settings: Settings) -> int:

@@ -67,6 +67,7 @@ class Desk:
         self._idle = trio.lowlevel.ParkingLot()
         self._wants = trio.lowlevel.ParkingLot()
         self._quiet = trio.lowlevel.ParkingLot()
+        self._reporters = 2
         self._running: dict[int, Control] = {}
         self._cancelled: set[int] = set()
         """Fences in hand whose attempt shall stop as soon as it begins."""
@@ -187,5 +188,8 @@ class Desk:
         self._wants.unpark_all()
 
     def hang_up(self) -> None:
-        """Nothing more will be reported; the controller records what it has and ends."""
-        self._outcomes.close()
+        """One of the two who report, the workers and the dispatch loop, has nothing more to report; after the
+        second the controller records what it has and ends."""
+        self._reporters -= 1
+        if self._reporters == 0:
+            self._outcomes.close()

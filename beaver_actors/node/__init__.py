@@ -2,9 +2,3 @@
 
 `serve` runs a server until it is told to stop; `live` is one life of it, from recovery to drain.
 """
-
-from __future__ import annotations
-
-from beaver_actors.node.serve import Ready, serve
-
-__all__ = ["Ready", "serve"]

@@ -1,0 +1,228 @@
+"""A whole life of the node in memory: the real actors on a log that is a list, a clock that jumps, and jobs
+that do what the test says. Used by the tests of the actors; nothing here decides anything an actor should."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from beaver_actors.actors import controller
+from beaver_actors.actors.desk import Control
+from beaver_actors.actors.publisher import Chunk
+from beaver_actors.actors.snapshotter import SnapshotTaken
+from beaver_actors.core.answers import Answer, Enqueued, Found, JobView, LeasedJob
+from beaver_actors.core.commands import Enqueue, Get, NewJob, Policy
+from beaver_actors.core.facts import Fact
+from beaver_actors.core.job import JobState, Terms
+from beaver_actors.core.outcome import Outcome, Released, Stopped, Succeeded
+from beaver_actors.core.state import State
+from beaver_actors.kernel.clock import Chance, Clock
+from beaver_actors.kernel.offload import inline
+from beaver_actors.node.life import Access, Observer, Orders, Parts, live
+
+
+@dataclass
+class MemoryLog:
+    """A log that keeps what it is given, and can be told to be slow or to fail."""
+
+    facts: list[Fact] = field(default_factory=list)
+    commits: list[int] = field(default_factory=list)
+    fail_with: Exception | None = None
+    sealed: int = 0
+    trimmed: list[int] = field(default_factory=list)
+    wants_replenishing: bool = False
+
+    @property
+    def head(self) -> int:
+        return len(self.facts)
+
+    def append(self, facts: Sequence[Fact]) -> int:
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.facts.extend(facts)
+        self.commits.append(len(facts))
+        return self.head
+
+    def rotate(self) -> int:
+        self.sealed = self.head
+        return self.sealed
+
+    def trim(self, keep_from_lsn: int) -> None:
+        self.trimmed.append(keep_from_lsn)
+
+    def replenish(self) -> None:
+        self.wants_replenishing = False
+
+
+class Running:
+    """An attempt under way, as the scripted executor has it."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.ended_by: Outcome | None = None
+
+    def cancel(self) -> None:
+        self.ended_by = self.ended_by or Stopped()
+        self.scope.cancel()
+
+    def release(self) -> None:
+        self.ended_by = self.ended_by or Released()
+        self.scope.cancel()
+
+
+Script = Callable[[LeasedJob], Awaitable[Outcome]]
+
+
+async def succeed(job: LeasedJob) -> Outcome:
+    """The job of most tests: done at once."""
+    return Succeeded(b"1")
+
+
+class Board:
+    """Remembers who is under way."""
+
+    def __init__(self) -> None:
+        self.fences: set[int] = set()
+
+    def begin(self, fence: int) -> None:
+        self.fences.add(fence)
+
+    def end(self, fence: int) -> None:
+        self.fences.discard(fence)
+
+
+class Watcher(Observer):
+    """Writes down what the node tells."""
+
+    def __init__(self) -> None:
+        self.lost_count = 0
+        self.restarts: list[str] = []
+
+    def lost(self, count: int) -> None:
+        self.lost_count += count
+
+    def restarted(self, actor: str, error: Exception) -> None:
+        self.restarts.append(actor)
+
+
+@dataclass
+class World:
+    """What a test can reach of the life that runs."""
+
+    log: MemoryLog
+    state: State
+    orders: Orders
+    board: Board
+    watcher: Watcher
+    began: list[LeasedJob] = field(default_factory=list)
+    snapshots: list[int] = field(default_factory=list)
+    full: bool = False
+    access: Access | None = None
+
+    async def ask(self, command: Any) -> Answer:
+        assert self.access is not None
+        return await self.access.jobs.ask(command)
+
+    async def enqueue(self, *names: str, kind: str = "work", **options: Any) -> Enqueued:
+        terms = Terms(kind, **{key: options.pop(key) for key in list(options) if key in Terms._fields})
+        answer = await self.ask(Enqueue(tuple(NewJob(name, terms, b"{}", **options) for name in names)))
+        assert isinstance(answer, Enqueued), answer
+        return answer
+
+    async def show(self, name: str) -> JobView:
+        answer = await self.ask(Get(name))
+        assert isinstance(answer, Found), answer
+        return answer.job
+
+    async def until(self, name: str, *states: JobState) -> JobView:
+        """Wait, on the mock clock, until the job is in one of these states."""
+        while True:
+            job = await self.show(name)
+            if job.state in states:
+                return job
+            await trio.sleep(0.01)
+
+    def kinds(self) -> list[str]:
+        return [type(fact).__name__ for fact in self.log.facts]
+
+
+@asynccontextmanager
+async def running(
+    script: Script = succeed,
+    *,
+    workers: int = 2,
+    ahead_max: int = 0,
+    grace: float = 10.0,
+    policy: Policy | None = None,
+    fold_snapshot: Callable[[int], Awaitable[SnapshotTaken]] | None = None,
+    snapshot_interval: float = 1e6,
+    log: MemoryLog | None = None,
+    drain: bool = True,
+) -> AsyncIterator[World]:
+    """Run a life around the body of the test, and drain it afterwards."""
+    world = World(log or MemoryLog(), State(), Orders(), Board(), Watcher())
+    up = trio.Event()
+
+    async def execute(
+        job: LeasedJob, begin: Callable[[Control], None], progress: Callable[[bytes], None]
+    ) -> Outcome:
+        control = Running()
+        begin(control)
+        world.began.append(job)
+        with control.scope:
+            return await script(job)
+        return control.ended_by or Released()
+
+    async def snapshot(lsn: int) -> SnapshotTaken:
+        world.snapshots.append(lsn)
+        return SnapshotTaken(lsn, 100, 0.0, max(0, lsn - 10))
+
+    async def front(access: Access, *, task_status: trio.TaskStatus[None]) -> None:
+        world.access = access
+        task_status.started()
+        up.set()
+        await trio.sleep_forever()
+
+    def history(first_lsn: int, limit: int) -> Chunk:
+        return Chunk(first_lsn, world.log.facts[first_lsn - 1 : first_lsn - 1 + limit])
+
+    parts = Parts(
+        state=world.state,
+        log=world.log,
+        history=history,
+        sizes=lambda: (world.log.head, 0),
+        storage_full=lambda: world.full,
+        fold_snapshot=fold_snapshot or snapshot,
+        snapshot_lsn=0,
+        execute=execute,
+        board=world.board,
+        clock=Clock(start_ms=1_000_000),
+        chance=Chance(1),
+        offload=inline,
+        policy=policy or Policy(served_kinds=frozenset({"work"})),
+        settings=controller.Settings(
+            worker_id="here",
+            kinds=frozenset({"work"}),
+            queues=None,
+            workers=workers,
+            ahead_max=ahead_max,
+            snapshot_interval=snapshot_interval,
+            snapshot_min_growth=0.5,
+            snapshot_log_bytes=1 << 40,
+        ),
+        batch_max=100,
+        grace=grace,
+        observer=world.watcher,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(live, parts, world.orders, front)
+        await up.wait()
+        yield world
+        if drain:
+            world.orders.drain.set()
+        else:
+            nursery.cancel_scope.cancel()
