@@ -1,0 +1,262 @@
+"""`App`: the functions that a server can run as jobs, each under its kind.
+
+This file holds what a user says about a function when decorating it, and makes two things of it: the call as
+others enqueue it (`JobCall`) and the handler as a worker runs it (`Handler`). It runs neither.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
+
+from beaver_actors.codec.wire_fields import KIND_PATTERN
+from beaver_actors.core.job import Backoff, Terms
+from beaver_actors.execute.arguments import Parameters
+from beaver_actors.execute.context import Context
+from beaver_actors.execute.options import read_options, shown
+
+P = ParamSpec("P")
+A = ParamSpec("A")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+Isolation = Literal["async", "thread", "process"]
+ISOLATIONS: tuple[Isolation, ...] = ("async", "thread", "process")
+
+DEMO_PREFIX = "demo."
+"""Kinds that begin so belong to the server's own demo app, which bears this name without the dot."""
+
+
+class AppError(Exception):
+    """The app cannot be served as it is; the message says which part and why."""
+
+
+class JobCall(NamedTuple):
+    """A call of a job function that has not happened yet: what a client enqueues."""
+
+    kind: str
+    args: bytes
+    """The JSON object of the named arguments."""
+    options: Mapping[str, Any]
+    """Fields of `Terms` that the function names; what it leaves open is for the server to say."""
+
+
+class Handler(NamedTuple):
+    """A job function as a worker runs it, with everything that can be known before the first job."""
+
+    kind: str
+    function: Callable[..., Any]
+    isolation: Isolation
+    asynchronous: bool
+    takes_context: bool
+    decode: Callable[[bytes], dict[str, Any]]
+    """The job's args as keyword arguments; raises BadArguments."""
+
+
+class JobFunction(Generic[P, A, R_co]):
+    """A decorated function: still callable as it was, and known to its app as a job kind.
+
+    `P` are the parameters of the function, `A` those without the leading `Context`, which callers of the job
+    do not give.
+    """
+
+    def __init__(
+        self, kind: str, function: Callable[P, R_co], isolation: Isolation | None, options: Mapping[str, Any]
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.kind = kind
+        self.function = function
+        self.asynchronous = inspect.iscoroutinefunction(function)
+        self.isolation: Isolation = isolation or ("async" if self.asynchronous else "thread")
+        self.options = options
+        """Fields of `Terms` that the decorator names."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function here and now; no job comes of it."""
+        return self.function(*args, **kwargs)
+
+    def call(self, *args: A.args, **kwargs: A.kwargs) -> JobCall:
+        """Make a job of a call.
+
+        Raises:
+            TypeError: an argument is missing, unknown, of the wrong type, or nothing JSON can carry.
+        """
+        return JobCall(self.kind, self._parameters.encode(args, kwargs), self.options)
+
+    @property
+    def terms(self) -> Terms:
+        """The terms its jobs run on where neither the client nor the server's settings say otherwise."""
+        return Terms(self.kind, **self.options)
+
+    @functools.cached_property
+    def handler(self) -> Handler:
+        """The function as a worker runs it. Raises AppError if its parameters cannot be filled from JSON."""
+        try:
+            parameters = self._parameters
+        except TypeError as error:
+            raise AppError(f"job '{self.kind}': {error}") from None
+        return Handler(
+            self.kind,
+            self.function,
+            self.isolation,
+            self.asynchronous,
+            parameters.takes_context,
+            parameters.decode,
+        )
+
+    @functools.cached_property
+    def _parameters(self) -> Parameters:
+        # Not read before it is needed: annotations may name classes defined further down in the module.
+        return Parameters(self.function)
+
+
+class _Decorator(Protocol):
+    """What `App.job` returns: it takes the `Context`, if there is one, off the parameters of the job."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, A], R], /
+    ) -> JobFunction[Concatenate[Context, A], A, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> JobFunction[P, P, R]: ...
+
+
+class App:
+    """A set of job kinds.
+
+    Args:
+        name: shown in messages.
+    """
+
+    def __init__(self, name: str = "app") -> None:
+        self.name = name
+        self._functions: dict[str, JobFunction[..., ..., Any]] = {}
+
+    @property
+    def functions(self) -> Mapping[str, JobFunction[..., ..., Any]]:
+        """The decorated functions by kind."""
+        return self._functions
+
+    def job(
+        self,
+        kind: str,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        max_attempts: int | None = None,
+        timeout: float | str | Literal["none"] | None = None,
+        backoff: Backoff | float | str | Sequence[float | str] | None = None,
+        retention: float | str | None = None,
+        tags: Sequence[str] | None = None,
+        isolation: Isolation | None = None,
+    ) -> _Decorator:
+        """Make a function a job kind. What is not given here is the server's to say.
+
+        Args:
+            kind: the name that jobs carry. It outlives the code, so it is not taken from the function's name.
+            queue: where its jobs wait.
+            priority: -100 to 100, larger first.
+            max_attempts: runs in all.
+            timeout: the longest one attempt may run: seconds, text such as "5m", or "none" for no limit.
+            backoff: a `Backoff`; or one fixed delay; or a list of delays in turn, the last one repeating.
+            retention: how long a finished job is kept.
+            tags: words to find its jobs by.
+            isolation: "async" on the event loop (only `async def`, and their default), "thread" (only `def`,
+                and their default), or "process", a worker process that can be killed.
+
+        Raises:
+            AppError: the kind is taken or not well formed, or an option does not fit.
+        """
+        if not isinstance(kind, str) or not re.fullmatch(KIND_PATTERN, kind):
+            raise AppError(
+                '@app.job("kind"): expected a kind of 1 to 200 letters, digits or any of "_.:-", '
+                f"got {shown(kind)}"
+            )
+        if kind.startswith(DEMO_PREFIX) and f"{self.name}." != DEMO_PREFIX:
+            raise AppError(f"job '{kind}': kinds that begin with '{DEMO_PREFIX}' are the server's own")
+        try:
+            given = read_options(queue, priority, max_attempts, timeout, backoff, retention, tags)
+        except ValueError as error:
+            raise AppError(f"job '{kind}': {error}") from None
+
+        def decorate(function: Callable[..., Any]) -> JobFunction[..., ..., Any]:
+            _check_function(kind, function, isolation)
+            job: JobFunction[..., ..., Any] = JobFunction(kind, function, isolation, given)
+            self._add(job)
+            return job
+
+        return cast(_Decorator, decorate)  # what it returns is typed by what it is given
+
+    def include(self, other: App) -> None:
+        """Serve another app's jobs too.
+
+        Raises:
+            AppError: both have a job of the same kind.
+        """
+        for job in other.functions.values():
+            self._add(job)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Every kind with its handler, ready to run.
+
+        Raises:
+            AppError: a parameter of a function cannot be filled from JSON.
+        """
+        return {kind: job.handler for kind, job in self._functions.items()}
+
+    def _add(self, job: JobFunction[..., ..., Any]) -> None:
+        known = self._functions.setdefault(job.kind, job)
+        if known is not job:
+            raise AppError(
+                f"job '{job.kind}' is defined twice: by {_name(known.function)} and by {_name(job.function)}"
+            )
+
+
+def merge(*apps: App) -> App:
+    """One app with the jobs of all. Raises AppError where two have a job of the same kind."""
+    whole = App("+".join(app.name for app in apps))
+    for app in apps:
+        whole.include(app)
+    return whole
+
+
+def _check_function(kind: str, function: object, isolation: object) -> None:
+    if isinstance(function, JobFunction):
+        raise AppError(
+            f"job '{kind}': the function is the job '{function.kind}' already; decorate a plain one"
+        )
+    if not inspect.isfunction(function):
+        raise AppError(f"job '{kind}': expected a function, got {shown(function)}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise AppError(f"job '{kind}': {_name(function)} is a generator; a job returns one value")
+    if isolation is not None and isolation not in ISOLATIONS:
+        raise AppError(
+            f"job '{kind}': isolation: expected one of {', '.join(ISOLATIONS)}, got {shown(isolation)}"
+        )
+    if isolation == "async" and not inspect.iscoroutinefunction(function):
+        raise AppError(
+            f"job '{kind}': isolation 'async' needs `async def`; a plain function would stop the whole server"
+        )
+    if isolation == "thread" and inspect.iscoroutinefunction(function):
+        raise AppError(
+            f"job '{kind}': an `async def` runs on the event loop or in a process, not in a thread"
+        )
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

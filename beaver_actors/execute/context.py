@@ -1,0 +1,160 @@
+"""What a handler is told about its attempt, and the words with which it answers other than by a value.
+
+This file is the whole interface between user code and the machinery that runs it; it is the same on the event
+loop, in a thread and in a worker process. It runs nothing itself and does not import Trio.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from beaver_actors.core.durations import parse_duration_ms
+from beaver_actors.execute.jsontext import NotJson, encode_json
+
+PROGRESS_BYTES_MAX = 65_536
+"""Progress is kept in the log and sent to everyone who watches; it is a word on the way, not a result."""
+
+
+class Attempt(NamedTuple):
+    """One run of one job under one lease: what the machinery knows about it."""
+
+    job_id: str
+    kind: str
+    queue: str
+    args: bytes
+    """A JSON object: the named arguments."""
+    attempt: int
+    """1 for the first start."""
+    max_attempts: int
+    fence: int
+    """The LSN of the lease; it only grows."""
+    timeout_ms: int | None
+
+
+class Link(Protocol):
+    """How a `Context` reaches the machinery around it. Every method may be called from any thread."""
+
+    def report(self, progress: bytes) -> None:
+        """Take the JSON text of a progress."""
+
+    def stopping(self) -> bool:
+        """Whether the attempt is over for the server, whatever the handler still does."""
+
+    def seconds_left(self) -> float | None:
+        """Time until the timeout, below zero after it; None for a job without one."""
+
+
+class Cancelled(BaseException):
+    """Raised by `Context.check_cancelled`. Not an `Exception`, so that `except Exception` lets it pass."""
+
+
+class Verdict(Exception):
+    """How a handler says, raised or returned, that its attempt ended other than with a result."""
+
+
+class Retry(Verdict):
+    """The attempt failed; run the job again, if it has attempts left.
+
+    Args:
+        in_: when: seconds, or text such as "30s"; None for the job's own back-off.
+        message: what went wrong, kept with the job.
+
+    Raises:
+        ValueError: `in_` is no duration.
+    """
+
+    def __init__(self, in_: float | str | None = None, message: str | None = None) -> None:
+        super().__init__(message or "the handler asked to be run again")
+        self.in_ms = None if in_ is None else parse_duration_ms(in_)
+
+
+class Snooze(Verdict):
+    """Nothing failed, but run the job again later; no attempt is used.
+
+    Args:
+        in_: when: seconds, or text such as "30s".
+
+    Raises:
+        ValueError: `in_` is no duration.
+    """
+
+    def __init__(self, in_: float | str) -> None:
+        super().__init__(f"the handler asked to be run again in {in_}")
+        self.in_ms = parse_duration_ms(in_)
+
+
+class Reject(Verdict):
+    """No retry can help: the job is dead at once, with the reason `rejected`.
+
+    Args:
+        message: why, kept with the job.
+    """
+
+    def __init__(self, message: str = "the handler rejected the job") -> None:
+        super().__init__(message)
+
+
+class Context:
+    """The running attempt, as its handler sees it. A handler gets one if its first parameter is annotated
+    `Context`; it is no argument of the job."""
+
+    __slots__ = ("_attempt", "_link", "attempt", "fence", "job_id", "kind", "max_attempts", "queue")
+
+    def __init__(self, attempt: Attempt, link: Link) -> None:
+        self.job_id = attempt.job_id
+        self.kind = attempt.kind
+        self.queue = attempt.queue
+        self.attempt = attempt.attempt
+        """Which start of the job this is, from 1."""
+        self.max_attempts = attempt.max_attempts
+        self.fence = attempt.fence
+        """Grows with every lease of any job: a write marked with it can be told from that of an older run."""
+        self._attempt = attempt
+        self._link = link
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """The arguments as they were sent, before any conversion."""
+        decoded: dict[str, Any] = msgspec.json.decode(self._attempt.args)
+        return decoded
+
+    def progress(self, percent: float | None = None, message: str | None = None, data: object = None) -> None:
+        """Tell how far the job is. Cheap, never waits, and may be called from any thread; of words that
+        follow each other quickly only some are passed on, but always the last.
+
+        Args:
+            percent: 0 to 100.
+            message: a short line for people.
+            data: any JSON value for programs.
+
+        Raises:
+            ValueError: `percent` is out of range, `data` is no JSON value, or all together exceeds 64 KiB.
+        """
+        if percent is not None and not 0 <= percent <= 100:
+            raise ValueError(f"percent: expected a number from 0 to 100, got {percent!r}")
+        words = {"percent": percent, "message": message, "data": data}
+        try:
+            text = encode_json({name: word for name, word in words.items() if word is not None})
+        except NotJson as reason:
+            raise ValueError(f"progress cannot be written as JSON: {reason}") from None
+        if len(text) > PROGRESS_BYTES_MAX:
+            raise ValueError(f"progress: at most {PROGRESS_BYTES_MAX} bytes, got {len(text)}")
+        self._link.report(text)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt is no longer wanted: cancelled, out of time, or the server stops. Code that
+        Trio cannot interrupt (a thread, a plain function in a process) should look from time to time."""
+        return self._link.stopping()
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if the attempt is no longer wanted; let it pass to end the attempt."""
+        if self._link.stopping():
+            raise Cancelled
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time until the timeout, below zero after it; None for a job without one."""
+        return self._link.seconds_left()
