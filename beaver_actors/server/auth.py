@@ -29,8 +29,8 @@ def check_exposure(host: str, token: str | None, insecure: bool) -> None:
         return
     raise ExposureError(
         f"refusing to listen on {host or 'every address'} without a token: "
-        "whoever can reach it could run jobs. Set BEAVER_TOKEN, or listen on 127.0.0.1, "
-        "or set server.insecure: true if the network is trusted."
+        "whoever can reach it could run jobs. "
+        "Give it a token (server.token_file), or listen on 127.0.0.1, or set server.insecure: true."
     )
 
 

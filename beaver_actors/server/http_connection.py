@@ -168,6 +168,8 @@ class HttpConnection:
         if len(query) != len(pairs):
             raise ValueError(f"expected each query parameter once, got {query_text!r}")
         version = head.http_version.decode("ascii")
+        if version not in ("1.0", "1.1"):
+            raise ValueError(f"expected HTTP/1.1, got HTTP/{version}")
         return Request(self._method, path, query, headers, peer=self._peer, version=version)
 
     async def _refuse(self, status: int, message: str) -> None:

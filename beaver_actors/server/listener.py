@@ -15,6 +15,7 @@ from beaver_actors.server.http import Handler, Request, Response, Route, Routes,
 from beaver_actors.server.http_connection import HttpConnection, HttpSettings, close_gently
 from beaver_actors.server.sockets import address_text
 from beaver_actors.server.upgrade import Upgrade, negotiate, wants_websocket
+from beaver_actors.server.websocket import WebSocket, WebSocketSettings
 
 WEBSOCKET_PATHS: Final = frozenset({"/", "/ws", "/api/v1/ws"})
 # When the system has no descriptors or memory left, asking again at once would only burn the processor.
@@ -33,7 +34,7 @@ class ListenerSettings:
 
     connections_max: int = 1024
     http: HttpSettings = field(default_factory=HttpSettings)
-    websocket: websocket.WebSocketSettings = field(default_factory=websocket.WebSocketSettings)
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
 
 
 class Listener:
@@ -61,7 +62,7 @@ class Listener:
         self._accepting = trio.CancelScope()
         self._goodbye: tuple[int, str] | None = None  # set once no more is accepted
         self._http: set[HttpConnection] = set()
-        self._websockets: set[websocket.WebSocket] = set()
+        self._websockets: set[WebSocket] = set()
 
     async def serve(
         self,
@@ -162,7 +163,7 @@ class Listener:
             on_failure=self._on_failure,
         )
 
-    async def _hold_websocket(self, opened: websocket.WebSocket) -> None:
+    async def _hold_websocket(self, opened: WebSocket) -> None:
         assert self._websocket_handler is not None  # _route asked
         self._websockets.add(opened)
         try:

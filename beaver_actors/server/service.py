@@ -1,0 +1,107 @@
+"""What all sessions and HTTP handlers of one server share: the ways to the queue, the limits, and the refusals
+that need no look at the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from beaver_actors.codec.ids import JobIds
+from beaver_actors.codec.wire_answers import status_object
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_events import event_json
+from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.core.answers import Refused, Status
+from beaver_actors.core.commands import Count
+from beaver_actors.core.facts import Fact
+from beaver_actors.server.places import Places
+from beaver_actors.server.ports import JobsPort, NodePort, StreamPort
+
+WAITING_BYTES_MAX = 64 * 1024 * 1024
+"""Messages with jobs that wait for the disk, over all connections; above it new ones are refused (P11)."""
+
+STATUS_SECONDS = 0.1
+"""How long a status is good enough for every subscriber: the shortest interval one can ask for."""
+
+EVENTS_KEPT = 4096
+EVENT_BYTES_KEPT = 4096
+"""Written events are kept for other subscribers, unless they are large: 16 MiB at most."""
+
+
+class Service:
+    """One per server and life of the node.
+
+    Args:
+        jobs: the job manager.
+        stream: the facts.
+        node: the process.
+        now_ms: the time, milliseconds UTC.
+        ids: makes ids for jobs that have none.
+        limits: for one message.
+        defaults: for jobs that do not say.
+        waiting_bytes_max: of messages with jobs that wait for the disk.
+    """
+
+    def __init__(
+        self,
+        jobs: JobsPort,
+        stream: StreamPort,
+        node: NodePort,
+        *,
+        now_ms: Callable[[], int],
+        ids: JobIds,
+        limits: Limits | None = None,
+        defaults: Defaults | None = None,
+        waiting_bytes_max: int = WAITING_BYTES_MAX,
+    ) -> None:
+        self.jobs = jobs
+        self.stream = stream
+        self.node = node
+        self.now_ms = now_ms
+        self.ids = ids
+        self.limits = limits or Limits()
+        self.defaults = defaults or Defaults()
+        self.places = Places(jobs)
+        self.waiting_bytes = 0
+        self._waiting_bytes_max = waiting_bytes_max
+        self._events: list[tuple[int, bytes]] = [(-1, b"")] * EVENTS_KEPT
+        self._status = b""
+        self._status_at = float("-inf")
+        self._status_lock = trio.Lock()
+
+    def admit(self, size: int) -> Refused | None:
+        """Take in a message with jobs, of `size` bytes, until `leave`; or say why not (then nothing to leave)."""
+        if self.node.draining:
+            return Refused("draining", "the server is stopping and takes no new jobs; another may", 1_000)
+        # One message is always let in, or a small limit would refuse a large one for good.
+        if self.waiting_bytes and self.waiting_bytes + size > self._waiting_bytes_max:
+            message = f"{self.waiting_bytes} bytes of jobs wait for the disk already"
+            return Refused("overloaded", message, 1_000)
+        self.waiting_bytes += size
+        return None
+
+    def leave(self, size: int) -> None:
+        """The answer to an admitted message is there, or nobody waits for it any more."""
+        self.waiting_bytes -= size
+
+    async def status_text(self) -> bytes:
+        """A recent status as JSON, for pushes; asked for once, however many subscribers there are."""
+        async with self._status_lock:
+            if trio.current_time() - self._status_at >= STATUS_SECONDS:
+                answer = await self.jobs.ask(Count())
+                assert isinstance(answer, Status), answer
+                self._status = msgspec.json.encode(status_object(answer, self.node.view(), self.now_ms()))
+                self._status_at = trio.current_time()
+            return self._status
+
+    def event_text(self, lsn: int, fact: Fact) -> bytes:
+        """The event as JSON, written once."""
+        place = lsn % EVENTS_KEPT
+        kept_lsn, text = self._events[place]
+        if kept_lsn != lsn:
+            text = event_json(lsn, fact)
+            if len(text) <= EVENT_BYTES_KEPT:
+                self._events[place] = (lsn, text)
+        return text

@@ -1,0 +1,338 @@
+"""HTTP: routes, files, and the server's side of a connection, with well-behaved and with hostile bytes."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, strategies as st
+
+from beaver_actors.server.http import (
+    CONTENT_POLICY,
+    Request,
+    Response,
+    Routes,
+    dashboard_folder,
+    json_response,
+)
+from beaver_actors.server.http_connection import HttpConnection, HttpSettings
+from beaver_actors.server.listener import Listener, ListenerSettings
+from tests.server.support import read_all, read_until, serving
+
+SMALL = ListenerSettings(http=HttpSettings(head_bytes_max=2048, body_bytes_max=1000))
+
+
+def text(request: Request) -> str:
+    return f"{request.method} {request.path} {dict(request.query)} {dict(request.params)} {request.body!r}"
+
+
+async def reflect(request: Request) -> Response:
+    return json_response(200, text(request))
+
+
+async def fail(request: Request) -> Response:
+    raise RuntimeError("a fault in a handler")
+
+
+async def split_answer(request: Request) -> Response:
+    return Response(200, (("X-Reflected", "a\r\nSet-Cookie: stolen=1"),))
+
+
+def some_routes() -> Routes:
+    routes = Routes()
+    routes.add("GET", "/jobs/{id}", reflect)
+    routes.add("POST", "/jobs", reflect)
+    routes.add("GET", "/jobs", reflect)
+    routes.add("GET", "/fail", fail)
+    routes.add("GET", "/split", split_answer)
+    return routes
+
+
+def get(path: str, *headers: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
+def last(path: str, *headers: str, method: str = "GET") -> bytes:
+    return get(path, "Connection: close", *headers, method=method)
+
+
+def error_of(answer: bytes) -> tuple[int, str, str]:
+    """The status, code and message of the last answer in `answer`."""
+    head, _, body = answer[answer.rindex(b"HTTP/1.1 ") :].partition(b"\r\n\r\n")
+    error = msgspec.json.decode(body)["error"]
+    return int(head.split()[1]), error["code"], error["message"]
+
+
+async def test_a_path_and_its_query_reach_the_handler() -> None:
+    """Routes and the connection, over loopback."""
+    async with serving(routes=some_routes()) as served:
+        answer = await served.ask(last("/jobs/a%2Fb%C3%A9?limit=5&after=&q=%26"))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert "{'limit': '5', 'after': '', 'q': '&'} {'id': 'a/bé'}" in answer.decode()
+        answer = await served.ask(
+            b"GET http://localhost/jobs/7?x=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        assert b"{'x': '1'} {'id': '7'}" in answer
+        await served.assert_serves()
+
+
+async def test_a_body_comes_whole_however_it_is_sent() -> None:
+    """The connection, over loopback: with a length, in chunks, and after being asked to go on."""
+    async with serving(routes=some_routes()) as served:
+        whole = last("/jobs", "Content-Length: 5", method="POST") + b"hello"
+        assert b"b'hello'" in await served.ask(whole)
+        chunks = (
+            last("/jobs", "Transfer-Encoding: chunked", method="POST") + b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+        )
+        assert b"b'hello'" in await served.ask(chunks)
+        async with await served.connect() as stream:
+            await stream.send_all(last("/jobs", "Content-Length: 5", "Expect: 100-continue", method="POST"))
+            assert await read_until(stream, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            await stream.send_all(b"hello")
+            assert b"b'hello'" in await read_all(stream)
+
+
+async def test_requests_sent_all_at_once_are_answered_in_order() -> None:
+    """The connection, over loopback: pipelining, with a body in between that looks like a request."""
+    async with serving(routes=some_routes()) as served:
+        inner = get("/jobs/inner")
+        data = get("/jobs/1") + get("/jobs", f"Content-Length: {len(inner)}", method="POST") + inner
+        data += get("/nowhere") + get("/jobs/2", method="HEAD") + last("/jobs/3")
+        answer = await served.ask(data)
+        assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [
+            b"200",
+            b"200",
+            b"404",
+            b"200",
+            b"200",
+        ]
+        assert answer.index(b"/jobs/1") < answer.index(b"/jobs/inner") < answer.index(b"/jobs/3")
+        assert b"/jobs/2" not in answer
+
+
+async def test_a_connection_is_kept_for_the_next_request() -> None:
+    """The connection, over loopback; an HTTP/1.0 client is let go as it expects."""
+    async with serving(routes=some_routes()) as served:
+        async with await served.connect() as stream:
+            for _ in range(3):
+                await stream.send_all(get("/jobs/1"))
+                assert b"200" in await read_until(stream, b"\r\n\r\n")
+                await read_until(stream, b'"')
+                await read_until(stream, b'"')
+        assert served.listener.connections_total == 1
+        assert (await served.ask(b"GET /jobs/1 HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_head_has_the_headers_of_get_and_no_body() -> None:
+    """RFC 9110 §9.3.2, over loopback."""
+    async with serving(routes=some_routes()) as served:
+        answer = await served.ask(last("/jobs/1", method="HEAD"))
+        assert answer.endswith(b"\r\n\r\n")
+        full = await served.ask(last("/jobs/1"))
+        length = len(full.partition(b"\r\n\r\n")[2]) + 1  # HEAD is one letter longer, and shown
+        assert f"Content-Length: {length}\r\n".encode() in answer
+
+
+async def test_a_wrong_place_is_told_with_what_is_right() -> None:
+    """Routes, over loopback: 404, and 405 with Allow; the connection lives on."""
+    async with serving(routes=some_routes()) as served:
+        assert error_of(await served.ask(last("/nowhere"))) == (404, "not_found", "nothing is at /nowhere")
+        answer = await served.ask(last("/jobs", method="DELETE"))
+        assert b"Allow: GET, HEAD, POST\r\n" in answer
+        assert error_of(answer)[:2] == (405, "unsupported")
+        assert error_of(await served.ask(last("/jobs/%FF")))[:2] == (400, "bad_request")
+        assert error_of(await served.ask(last("/jobs/")))[0] == 404
+        assert b"200" in (await served.ask(get("/nowhere") + last("/jobs/1"))).split(b"HTTP/1.1 ")[2]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"\x00\x01\x02\x03garbage", 400, "the request"),
+        (b"hello there\r\n\r\n", 400, "the request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "Host"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Host"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nBad Name: b\r\n\r\n", 400, "the request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rc: d\r\n\r\n", 400, "the request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\x00\r\n\r\n", 400, "the request"),
+        (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400, "the request"),
+        (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "begins with /"),
+        (get("/?a=1&a=2"), 400, "each query parameter once"),
+        (get("/?a=%FF"), 400, "the request"),
+        (get("/?" + "a=1&" * 101), 400, "the request"),
+        (get("/", "Content-Length: 5", "Content-Length: 6", method="POST"), 400, "Content-Length"),
+        (get("/", "Content-Length: -1", method="POST"), 400, "Content-Length"),
+        (get("/", "Content-Length: 3", "Transfer-Encoding: chunked", method="POST"), 400, "got both"),
+        (get("/", "Transfer-Encoding: gzip", method="POST"), 501, "chunked"),
+        (get("/jobs", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n", 400, "the body"),
+        (get("/jobs", "Content-Length: 1001", method="POST"), 413, "at most 1000 bytes"),
+        (
+            get("/jobs", "Transfer-Encoding: chunked", method="POST") + b"400\r\n" + b"a" * 1024,
+            413,
+            "at most",
+        ),
+        (get("/" + "a" * 2000, "X: " + "b" * 100), 431, "at most 2048 bytes"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 5000, 431, "too long"),
+    ],
+)
+async def test_what_is_not_http_gets_its_reason_and_the_door(data: bytes, status: int, words: str) -> None:
+    """The connection, over loopback with hostile bytes: a clear answer, and the server goes on."""
+    async with serving(routes=some_routes(), settings=SMALL) as served:
+        found, code, message = error_of(await served.ask(data))
+        assert found == status
+        assert code == ("too_large" if status in (413, 431) else "bad_request")
+        assert words in message
+        assert not served.failures
+        await served.assert_serves()
+
+
+async def test_a_client_that_stops_half_way_is_no_trouble() -> None:
+    """The connection, over loopback: the end comes within the head, and within the body."""
+    async with serving(routes=some_routes()) as served:
+        for part in (b"GET / HT", get("/jobs", "Content-Length: 50", method="POST") + b"abc"):
+            async with await served.connect() as stream:
+                await stream.send_all(part)
+                await stream.send_eof()
+                assert error_of(await read_all(stream))[0] == 400
+        assert not served.failures
+        await served.assert_serves()
+
+
+async def test_tls_at_the_plain_port_is_let_go_without_a_word() -> None:
+    """The connection, over loopback: the first bytes of a TLS client."""
+    async with serving() as served:
+        assert await served.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03") == b""
+        await served.assert_serves()
+
+
+async def test_a_fault_in_a_handler_costs_one_answer() -> None:
+    """The listener, over loopback: 500 without details, the error counted, the connection kept."""
+    async with serving(routes=some_routes()) as served:
+        answer = await served.ask(get("/fail") + last("/jobs/1"))
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert b"a fault in" not in answer
+        assert b"HTTP/1.1 200 " in answer
+        assert [str(error) for error in served.failures] == ["a fault in a handler"]
+        await served.assert_serves()
+
+
+async def test_an_answer_cannot_be_split_by_what_is_reflected_in_a_header() -> None:
+    """The connection, over loopback: header injection by a careless handler stops here."""
+    async with serving(routes=some_routes()) as served:
+        assert b"Set-Cookie" not in await served.ask(last("/split"))
+        assert len(served.failures) == 1
+        answer = await served.ask(last("/x%0d%0aSet-Cookie:%20a=b"))
+        assert b"Set-Cookie: a" not in answer.partition(b"\r\n\r\n")[0]
+        await served.assert_serves()
+
+
+async def test_a_refused_body_is_not_taken_for_the_next_request() -> None:
+    """The connection, over loopback: request smuggling through a body that nobody read."""
+    async with serving(routes=some_routes()) as served:
+        inner = get("/jobs/smuggled")
+        answer = await served.ask(get("/nowhere", f"Content-Length: {len(inner)}", method="POST") + inner)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
+async def test_a_slow_head_is_cut_off_in_time(sent: bytes, autojump_clock: trio.testing.MockClock) -> None:
+    """The connection, over memory with a jumping clock: a byte now and then gains nothing."""
+    client, server = trio.testing.memory_stream_pair()
+    http = HttpConnection(server, HttpSettings(handshake_timeout=10))
+
+    async def dribble() -> None:
+        for byte in sent + b"a" * 1000 if sent else b"":
+            await client.send_all(bytes([byte]))
+            await trio.sleep(1)
+
+    started = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dribble)
+        assert await http.read_head() is None
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - started == pytest.approx(10)
+    await server.aclose()
+    assert (await read_all(client)).startswith(b"HTTP/1.1 408 " if sent else b"")
+
+
+async def test_an_idle_connection_is_let_go_and_a_slow_body_is_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The connection, over memory with a jumping clock."""
+    client, server = trio.testing.memory_stream_pair()
+    http = HttpConnection(server, HttpSettings(idle_timeout=75, body_timeout=60))
+    await client.send_all(get("/jobs"))
+    request = await http.read_head()
+    assert request is not None
+    assert await http.respond(json_response(200, None))
+    started = trio.current_time()
+    assert await http.read_head() is None
+    assert trio.current_time() - started == pytest.approx(75)
+
+    client, server = trio.testing.memory_stream_pair()
+    http = HttpConnection(server, HttpSettings(body_timeout=60))
+    await client.send_all(get("/jobs", "Content-Length: 9", method="POST") + b"half")
+    request = await http.read_head()
+    assert request is not None
+    assert await http.read_body(request) is None
+    await server.aclose()
+    assert error_of(await read_all(client))[0] == 408
+
+
+@given(
+    st.lists(st.binary(max_size=60) | st.sampled_from([get("/jobs/1"), b"\r\n\r\n", b"GET / HTTP/1.1\r\n"]))
+)
+def test_no_bytes_break_a_connection(parts: list[bytes]) -> None:
+    """The connection, by random bytes over memory: nothing is raised, and it ends when the client does."""
+
+    async def main() -> None:
+        client, server = trio.testing.memory_stream_pair()
+        failures: list[Exception] = []
+        listener = Listener(some_routes(), on_failure=failures.append)
+        listener.connections = 1
+        for part in parts:
+            await client.send_all(part)
+        await client.send_eof()
+        await listener._guard(server)
+        assert failures == []
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_place_is_given_once() -> None:
+    """Routes, by example."""
+    routes = some_routes()
+    with pytest.raises(ValueError, match="GET /jobs has a handler already"):
+        routes.add("GET", "/jobs", reflect)
+
+
+async def test_files_are_served_from_memory(tmp_path: Path) -> None:
+    """Routes.add_files, over loopback: type, ETag, policy; unchanged ones are not sent again; nothing else
+    is."""
+    (tmp_path / "index.html").write_bytes(b"<!doctype html><title>beaver</title>")
+    (tmp_path / "app.mjs").write_bytes(b"export {}")
+    (tmp_path / "notes.py").write_bytes(b"secret")
+    (tmp_path / "folder.js").mkdir()
+    routes = Routes()
+    routes.add_files(tmp_path)
+    (tmp_path / "index.html").unlink()
+    async with serving(routes=routes) as served:
+        page = await served.ask(last("/"))
+        assert page.startswith(b"HTTP/1.1 200 ")
+        assert page.endswith(b"<title>beaver</title>")
+        assert f"Content-Security-Policy: {CONTENT_POLICY}\r\n".encode() in page
+        assert b"X-Content-Type-Options: nosniff\r\n" in page
+        assert b"Content-Type: text/javascript" in await served.ask(last("/app.mjs"))
+        etag = page.partition(b"ETag: ")[2].partition(b"\r\n")[0].decode()
+        again = await served.ask(last("/index.html", f'If-None-Match: "other", W/{etag}'))
+        assert again.startswith(b"HTTP/1.1 304 ")
+        assert again.endswith(b"\r\n\r\n")
+        for hidden in ("/notes.py", "/folder.js", "/../index.html", "/%2e%2e/index.html"):
+            assert (await served.ask(last(hidden))).startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_package_without_a_dashboard_serves_no_files() -> None:
+    """Routes.add_files, by example."""
+    Routes().add_files(dashboard_folder() / "no such folder")
