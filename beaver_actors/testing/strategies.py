@@ -1,0 +1,182 @@
+"""Hypothesis strategies for what the core speaks: terms, outcomes, commands, facts, and whole histories.
+
+Two kinds. Most values are well-typed and no more: what a codec must carry, what `decide` must bear. Histories
+are different: every fact in one could have happened after those before it, because the core decided it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from beaver_actors.core import commands as c, outcome as o
+from beaver_actors.core.facts import FACTS, Fact
+from beaver_actors.core.job import Backoff, JobError, JobState, Terms
+from beaver_actors.testing.playbook import NOON_MS, Playbook
+
+TIME_MS_MAX = 253_402_300_799_999
+"""The last millisecond of the year 9999, where calendars of most languages end."""
+
+times_ms = st.integers(0, TIME_MS_MAX)
+durations_ms = st.integers(0, 36_500 * 86_400_000)
+lsns = st.integers(1, 2**63 - 1)
+dice = st.floats(0, 1, exclude_max=True)
+names = st.text(min_size=1, max_size=20)
+KINDS, QUEUES = st.sampled_from("xyz"), st.sampled_from("pq")
+"""Few, where commands are to meet."""
+
+json_values: SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+json_texts = json_values.filter(lambda value: value not in (float("inf"), float("-inf"))).map(
+    lambda value: json.dumps(value).encode()
+)
+json_objects = st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=20), max_size=3).map(
+    lambda value: json.dumps(value).encode()
+)
+
+errors = st.builds(JobError, names, st.text(max_size=40), st.text(max_size=40))
+
+backoffs = st.builds(
+    Backoff,
+    kind=st.sampled_from(["polynomial", "exponential", "fixed", "list"]),
+    base_ms=durations_ms,
+    factor=st.floats(0, 100),
+    cap_ms=durations_ms,
+    jitter=st.booleans(),
+    delays_ms=st.lists(durations_ms, min_size=1, max_size=4).map(tuple),
+)
+
+
+def terms(kinds: SearchStrategy[str] = names, queues: SearchStrategy[str] = names) -> SearchStrategy[Terms]:
+    """Terms with every field drawn."""
+    return st.builds(
+        Terms,
+        kind=kinds,
+        queue=queues,
+        priority=st.integers(-100, 100),
+        max_attempts=st.integers(1, 1000),
+        timeout_ms=st.none() | durations_ms,
+        backoff=backoffs,
+        retention_ms=st.none() | durations_ms,
+        tags=st.lists(names, max_size=3).map(tuple),
+        meta=st.just(b"") | json_objects,
+    )
+
+
+outcomes: SearchStrategy[o.Outcome] = st.one_of(
+    st.builds(o.Succeeded, st.none() | json_texts),
+    st.builds(o.Failed, errors, st.none() | durations_ms),
+    st.builds(o.TimedOut, errors),
+    st.builds(o.Rejected, errors),
+    st.builds(o.Snoozed, durations_ms),
+    st.builds(o.Crashed, errors),
+    st.just(o.Stopped()),
+    st.just(o.Released()),
+)
+
+
+def facts() -> SearchStrategy[Fact]:
+    """Any fact, well typed, whether or not it could have happened."""
+    fields: dict[str, SearchStrategy[Any]] = {
+        "job_id": names, "queue": names, "at_ms": times_ms, "terms": terms(), "args": json_objects,
+        "run_at_ms": times_ms, "retry_at_ms": times_ms, "expires_at_ms": st.none() | times_ms,
+        "worker_id": names, "deadline_ms": st.none() | times_ms, "fence": lsns, "progress": json_texts,
+        "result": st.none() | json_texts, "error": errors,
+    }  # fmt: skip
+    reasons = {
+        "JobDied": st.sampled_from(["max_attempts", "poison", "expired", "rejected"]),
+        "JobDeleted": st.sampled_from(["request", "retention"]),
+    }
+
+    def one(fact: type[Fact]) -> SearchStrategy[Fact]:
+        own = {name: fields[name] if name != "reason" else reasons[fact.__name__] for name in fact._fields}
+        return st.builds(fact, **own)
+
+    return st.one_of(*map(one, FACTS))
+
+
+def commands(
+    job_ids: SearchStrategy[str] = names, fences: SearchStrategy[int] = lsns
+) -> SearchStrategy[c.Command]:
+    """Any command but `Recover`, well typed, about jobs that need not exist.
+
+    Args:
+        job_ids: draw from few to have commands meet.
+        fences: of the reports.
+    """
+    some_ids = st.lists(job_ids, max_size=4).map(tuple)
+    reports = st.lists(st.builds(c.Report, job_ids, fences, outcomes, dice), max_size=3).map(tuple)
+    progress = st.lists(st.builds(c.Progress, job_ids, fences, json_texts), max_size=2).map(tuple)
+    return st.one_of(
+        st.builds(c.Enqueue, st.lists(_new_jobs(job_ids), max_size=4).map(tuple)),
+        st.builds(
+            c.Lease, names, st.integers(-1, 5), st.frozensets(KINDS), st.none() | st.frozensets(QUEUES)
+        ),
+        st.builds(c.Finish, reports, progress),
+        st.builds(c.Cancel, some_ids),
+        st.builds(c.Retry, some_ids),
+        st.builds(c.Delete, some_ids),
+        st.builds(c.Pause, QUEUES),
+        st.builds(c.Resume, QUEUES),
+        st.builds(c.Get, job_ids),
+        st.builds(c.List, state=st.none() | st.sampled_from(JobState), limit=st.integers(1, 5)),
+        st.just(c.Tick()),
+        st.just(c.Count()),
+    )
+
+
+def _new_jobs(job_ids: SearchStrategy[str]) -> SearchStrategy[c.NewJob]:
+    soon_ms = times_ms | st.integers(NOON_MS, NOON_MS + 10_000)
+    return st.builds(
+        c.NewJob,
+        job_ids,
+        terms(KINDS, QUEUES),
+        json_objects,
+        run_at_ms=st.none() | soon_ms,
+        delay_ms=st.none() | durations_ms,
+        expires_at_ms=st.none() | st.integers(NOON_MS, NOON_MS + 10 * 86_400_000),
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn, max_commands: int = 20) -> list[Fact]:
+    """Facts that could have happened, in order: random commands about a few jobs, with reports that bear the
+    fences really given, time passing between them, and now and then a crash.
+
+    Args:
+        max_commands: how long at most; each command brings up to a few facts.
+    """
+    served = frozenset("xyz")
+    book = Playbook(c.Policy(served_kinds=served, max_rescues=draw(st.integers(1, 3))))
+    any_command = commands(st.integers(0, max_commands).map("job-{}".format))
+    steps = st.sampled_from(
+        ["enqueue", "enqueue", "lease", "lease", "finish", "finish", "any", "wait", "crash"]
+    )
+    for number, step in enumerate(draw(st.lists(steps, min_size=max_commands // 2, max_size=max_commands))):
+        held = list(book.state.in_flight.values())
+        if step == "enqueue":
+            book.do(c.Enqueue((draw(_new_jobs(st.just(f"job-{number}"))),)))
+        elif step == "lease":
+            book.do(c.Lease("w", draw(st.integers(1, 3)), served))
+        elif step == "finish" and held:
+            job = draw(st.sampled_from(held))
+            progress = c.Progress(job.id, job.fence, draw(json_texts))
+            book.do(c.Finish((c.Report(job.id, job.fence, draw(outcomes), draw(dice)),), (progress,)))
+        elif step == "crash":
+            book.crash(job.fence for job in held if draw(st.booleans()))
+        elif step == "wait":
+            book.pass_time(draw(st.sampled_from([1, 1_000, 86_400_000])))
+            book.do(c.Tick())
+        else:
+            book.do(draw(any_command))
+    return book.log
