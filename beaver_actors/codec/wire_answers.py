@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -18,11 +18,8 @@ from beaver_actors.codec.wire_objects import (
     StatusObject,
 )
 from beaver_actors.codec.wire_times import time_text
-from beaver_actors.core.answers import Changed, Enqueued, Found, JobView, Page, Refused, Status
+from beaver_actors.core.answers import Answer, Changed, Enqueued, Found, JobView, Page, Refused, Status
 from beaver_actors.core.durations import seconds
-
-ClientAnswer: TypeAlias = Refused | Enqueued | Changed | Found | Page | Status
-"""Answers to the commands that clients can send."""
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """JSON of the jobs on one page; a single job may be larger. Far below what clients take as one message."""
@@ -41,14 +38,13 @@ class NodeView(NamedTuple):
     sessions: int
 
 
-def reply(re: str, answer: ClientAnswer, node: NodeView, now_ms: int) -> Ok | Error:
-    """The reply to the request `re`. `node` and `now_ms` are for a status."""
+def reply(re: str, answer: Answer) -> Ok | Error:
+    """The reply to the request `re`; not for a status, which `status_reply` answers."""
     match answer:
         case Refused():
             return refusal(re, answer)
         case Enqueued():
-            receipts = [Receipt(id=job_id, duplicate=duplicate) for job_id, duplicate in answer.receipts]
-            return Ok(re=re, jobs=Raw(_encode(receipts)), lsn=answer.lsn)
+            return Ok(re=re, jobs=Raw(_encode(receipts(answer))), lsn=answer.lsn)
         case Changed():
             return Ok(re=re, changes=changes(answer), lsn=answer.lsn)
         case Found():
@@ -56,8 +52,13 @@ def reply(re: str, answer: ClientAnswer, node: NodeView, now_ms: int) -> Ok | Er
         case Page():
             jobs, after = page(answer)
             return Ok(re=re, jobs=jobs, next=after)
-        case Status():
-            return Ok(re=re, status=Raw(_encode(status_object(answer, node, now_ms))))
+        case _:
+            raise AssertionError(f"{type(answer).__name__} answers no request of a client")
+
+
+def status_reply(re: str, status: Status, node: NodeView, now_ms: int) -> Ok:
+    """The reply to a request for the status."""
+    return Ok(re=re, status=Raw(_encode(status_object(status, node, now_ms))))
 
 
 def refusal(re: str | None, refused: Refused) -> Error:
@@ -77,6 +78,11 @@ def page(answer: Page) -> tuple[Raw, int | None]:
         shown.append(text)
         size += len(text)
     return Raw(b"[%b]" % b",".join(shown)), answer.after
+
+
+def receipts(answer: Enqueued) -> list[Receipt]:
+    """What has become of each job of an enqueue, in order."""
+    return [Receipt(id=job_id, duplicate=duplicate) for job_id, duplicate in answer.receipts]
 
 
 def changes(answer: Changed) -> list[ChangeObject]:

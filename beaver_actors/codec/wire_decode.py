@@ -6,14 +6,15 @@ field, what was expected and what came. It checks types and size; `wire_commands
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from beaver_actors.codec.wire import Reply, Request
+from beaver_actors.codec.wire import ListRequest, Reply, Request
 from beaver_actors.codec.wire_cbor import cbor_from_json, json_from_cbor
-from beaver_actors.codec.wire_errors import WireError, explain, explain_malformed
+from beaver_actors.codec.wire_errors import WireError, explain, explain_malformed, shorten
 from beaver_actors.codec.wire_fields import REQUEST_ID_CHARS_MAX
 from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.core.answers import RefusalCode
@@ -50,6 +51,8 @@ class _Probe(msgspec.Struct):
 
 
 T = TypeVar("T")
+
+LIST_FIELDS = tuple(name for name in ListRequest.__struct_fields__ if name != "id")
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
@@ -104,6 +107,22 @@ def decode_jobs(body: bytes, limits: Limits) -> tuple[list[NewJobObject], bool]:
     if _decode(_probe, text).jobs is msgspec.UNSET:
         return [_decode(_job, text)], False
     return _decode(_jobs, text).jobs, True
+
+
+def list_request(query: Mapping[str, str]) -> ListRequest:
+    """Read a `list` request from an HTTP query, where everything is text.
+
+    Raises:
+        WireError: a field is unknown, or of the wrong type.
+    """
+    for name in query:
+        if name not in LIST_FIELDS:
+            known = ", ".join(LIST_FIELDS)
+            raise WireError("bad_request", f"{shorten(name)}: unknown parameter; there are {known}")
+    try:
+        return msgspec.convert({**query, "id": ""}, ListRequest, strict=False)
+    except msgspec.ValidationError as error:
+        raise WireError("bad_request", explain(str(error))) from None
 
 
 def decode_reply(data: str | bytes) -> Reply:

@@ -1,5 +1,5 @@
-"""Facts to events on the wire. An event is written once, however many subscribers get it: what differs
-between them is put in front."""
+"""Facts to events on the wire, and the messages that push them. An event is written once, however many
+subscribers get it: what differs between them is put in front."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def event_push(subscription: str, event: bytes) -> bytes:
 def events_push(subscription: str, events: Iterable[bytes]) -> bytes:
     """The `events` message for one subscriber, as JSON text."""
     return b'{"type":"events","subscription":"%b","events":[%b]}' % (subscription.encode(), b",".join(events))
+
+
+def status_push(subscription: str, status: bytes) -> bytes:
+    """The `status` message for one subscriber, as JSON text; `status` is a `StatusObject`."""
+    return b'{"type":"status","subscription":"%b","status":%b}' % (subscription.encode(), status)
 
 
 def event_object(lsn: int, fact: Fact) -> EventObject:

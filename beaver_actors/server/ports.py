@@ -1,4 +1,4 @@
-"""What the protocol side of the server needs of the rest: the queue, the stream of facts, the node, a connection.
+"""What the protocol side of the server needs of the rest: the queue, the facts, the node, a connection.
 
 Protocols only, so that sessions can be tested with whatever stands behind them.
 """
@@ -35,8 +35,8 @@ class StreamPort(Protocol):
     """The facts, in order."""
 
     async def read(self, after_lsn: int, limit: int) -> Chunk | Gap:
-        """Wait for facts after `after_lsn`: contiguous ones, at most `limit`, or the gap that lies before them.
-        Raises `Closed` if the node is going down."""
+        """Wait for facts after `after_lsn`: contiguous ones, at most `limit`, or the gap that lies before
+        them. Raises `Closed` if the node is going down."""
 
 
 class NodePort(Protocol):

@@ -1,5 +1,5 @@
-"""What all sessions and HTTP handlers of one server share: the ways to the queue, the limits, and the refusals
-that need no look at the queue."""
+"""What all sessions and HTTP handlers of one server share: the ways to the queue, the limits, and the
+refusals that need no look at the queue."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Service:
         self._status_lock = trio.Lock()
 
     def admit(self, size: int) -> Refused | None:
-        """Take in a message with jobs, of `size` bytes, until `leave`; or say why not (then nothing to leave)."""
+        """Take in a message with jobs, of `size` bytes, until `leave`; or say why not: nothing to leave."""
         if self.node.draining:
             return Refused("draining", "the server is stopping and takes no new jobs; another may", 1_000)
         # One message is always let in, or a small limit would refuse a large one for good.

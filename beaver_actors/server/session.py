@@ -12,24 +12,23 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import trio
 
 from beaver_actors.codec.wire import (
-    EnqueueRequest,
     Error,
     Ok,
     SubscribeRequest,
     UnsubscribeRequest,
 )
 from beaver_actors.codec.wire_answers import refusal, reply, status_reply
-from beaver_actors.codec.wire_commands import CommandRequest, to_command
+from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Form, decode_request, encode
 from beaver_actors.codec.wire_errors import WireError, shorten
 from beaver_actors.codec.wire_watch import WatchEvents, WatchStatus, to_watch
 from beaver_actors.core.answers import Status
-from beaver_actors.core.commands import Count
+from beaver_actors.core.commands import Count, Enqueue
 from beaver_actors.kernel.mailbox import Closed
 from beaver_actors.server.ports import Connection, Pending
 from beaver_actors.server.service import Service
@@ -57,6 +56,9 @@ class _Outcome(NamedTuple):
     then: Callable[[], None] | None = None
 
 
+_Answer: TypeAlias = Callable[[], Awaitable[_Outcome]]
+
+
 @dataclass(slots=True)
 class _Waiting:
     """A request under way."""
@@ -64,10 +66,10 @@ class _Waiting:
     form: Form
     size: int
     """Bytes of the message."""
-    outcome: Callable[[], Awaitable[_Outcome]]
+    outcome: _Answer
     """Called when its turn to be answered has come."""
-    admitted: bool = False
-    """Whether the service counts its bytes."""
+    admitted: int
+    """Bytes that the service counts for it."""
 
 
 class Session:
@@ -88,6 +90,8 @@ class Session:
         self._outgoing = Outgoing(connection)
         self._line: deque[_Waiting] = deque()
         self._line_bytes = 0
+        self._admitted = 0
+        """Bytes that the service counts for this connection."""
         self._came = trio.lowlevel.ParkingLot()
         self._left = trio.lowlevel.ParkingLot()
         self._subscriptions: dict[str, Subscription] = {}
@@ -109,8 +113,7 @@ class Session:
         except* Closed:
             await self._connection.close(RESTARTING, "the server is restarting")
         finally:
-            for waiting in self._line:
-                self._release(waiting)
+            self._leave(self._admitted)
 
     async def _read(self) -> None:
         settings = self._settings
@@ -130,7 +133,7 @@ class Session:
             # It stays in line until its reply is out, so that the bounds count it.
             first = line[0]
             message, then = await first.outcome()
-            self._release(first)
+            self._leave(first.admitted)
             if isinstance(message, Error):
                 self._service.node.refused(message.code)
             await self._outgoing.send(encode(message, first.form))
@@ -140,46 +143,34 @@ class Session:
             if then is not None:
                 then()
 
-    def _release(self, waiting: _Waiting) -> None:
-        if waiting.admitted:
-            waiting.admitted = False
-            self._service.leave(waiting.size)
-
     async def _begin(self, data: str | bytes) -> _Waiting:
         """Understand a message and set in motion what it asks for."""
-        waiting = _Waiting("json" if isinstance(data, str) else "cbor", len(data), _ready(_NOTHING))
+        form: Form = "json" if isinstance(data, str) else "cbor"
+        service, admitted = self._service, 0
         try:
-            request = decode_request(data, self._service.limits)
-            match request:
-                case SubscribeRequest():
-                    waiting.outcome = await self._subscribe(request, waiting.form)
-                case UnsubscribeRequest():
-                    waiting.outcome = _ready(self._unsubscribe(request))
-                case EnqueueRequest():
-                    await self._enqueue(request, waiting)
-                case _:
-                    waiting.outcome = await self._command(request)
+            request = decode_request(data, service.limits)
+            if isinstance(request, SubscribeRequest):
+                outcome = await self._subscribe(request, form)
+            elif isinstance(request, UnsubscribeRequest):
+                outcome = _ready(self._unsubscribe(request))
+            else:
+                command = to_command(request, service.ids, service.limits, service.defaults)
+                refused = None
+                if isinstance(command, Enqueue):
+                    refused = service.admit(len(data))
+                    admitted = 0 if refused else len(data)
+                    self._admitted += admitted
+                if refused is not None:
+                    outcome = _ready(refusal(request.id, refused))
+                else:
+                    outcome = partial(self._answered, request.id, await service.jobs.post(command))
         except WireError as error:
-            message = Error(re=error.request_id, code=error.code, message=error.message)
-            waiting.outcome = _ready(message)
-        return waiting
+            outcome = _ready(Error(re=error.request_id, code=error.code, message=error.message))
+        return _Waiting(form, len(data), outcome, admitted)
 
-    async def _enqueue(self, request: EnqueueRequest, waiting: _Waiting) -> None:
-        refused = self._service.admit(waiting.size)
-        if refused is not None:
-            waiting.outcome = _ready(refusal(request.id, refused))
-            return
-        waiting.admitted = True
-        try:
-            waiting.outcome = await self._command(request)
-        except BaseException:
-            self._release(waiting)
-            raise
-
-    async def _command(self, request: CommandRequest) -> Callable[[], Awaitable[_Outcome]]:
-        service = self._service
-        command = to_command(request, service.ids, service.limits, service.defaults)
-        return partial(self._answered, request.id, await service.jobs.post(command))
+    def _leave(self, admitted: int) -> None:
+        self._admitted -= admitted
+        self._service.leave(admitted)
 
     async def _answered(self, re: str, pending: Pending) -> _Outcome:
         answer = await pending.wait()
@@ -187,7 +178,7 @@ class Session:
             return _Outcome(status_reply(re, answer, self._service.node.view(), self._service.now_ms()))
         return _Outcome(reply(re, answer))
 
-    async def _subscribe(self, request: SubscribeRequest, form: Form) -> Callable[[], Awaitable[_Outcome]]:
+    async def _subscribe(self, request: SubscribeRequest, form: Form) -> _Answer:
         watch = to_watch(request)
         if len(self._subscriptions) >= self._settings.subscriptions_max:
             message = f"this connection holds its limit of {self._settings.subscriptions_max} subscriptions"
@@ -210,7 +201,7 @@ class Session:
         after_lsn = status.lsn if watch.from_lsn is None else max(0, watch.from_lsn - 1)
         if after_lsn > status.lsn:
             # Someone who waits for a position that is long in coming would miss all before it.
-            del self._subscriptions[subscription.id]
+            self._subscriptions.pop(subscription.id, None)
             text = f"from_lsn: expected at most {status.lsn + 1}, the next position, got {watch.from_lsn}"
             return _Outcome(Error(re=re, code="bad_request", message=text))
         push = partial(push_events, subscription, watch, after_lsn, self._service, self._outgoing)
@@ -230,7 +221,7 @@ class Session:
         return Ok(re=request.id, subscription=subscription.id)
 
 
-def _ready(message: Ok | Error, then: Callable[[], None] | None = None) -> Callable[[], Awaitable[_Outcome]]:
+def _ready(message: Ok | Error, then: Callable[[], None] | None = None) -> _Answer:
     """For a request that waits for nothing."""
 
     async def outcome() -> _Outcome:

@@ -83,9 +83,7 @@ async def push_events(
             found = await service.stream.read(after_lsn, FACTS_READ)
             if isinstance(found, Gap):
                 assert found.from_lsn == after_lsn + 1, f"asked for {after_lsn + 1}, the gap is {found}"
-                gap = GapPush(
-                    subscription=subscription.id, from_lsn=found.from_lsn, to_lsn=found.to_lsn
-                )
+                gap = GapPush(subscription=subscription.id, from_lsn=found.from_lsn, to_lsn=found.to_lsn)
                 await outgoing.send(encode(gap, subscription.form))
                 after_lsn = found.to_lsn
                 continue
