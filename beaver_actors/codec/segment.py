@@ -148,6 +148,11 @@ def scan_segment(data: bytes, *, last: bool) -> SegmentScan:
     return so_far._replace(ending=_judge(data, so_far, lost_bytes, last))
 
 
+def highest_lsn(data: bytes) -> int:
+    """The highest LSN that any sound frame header in these bytes lays claim to; 0 without any."""
+    return _later_frames(data, 0, 0)[0]
+
+
 def _judge(data: bytes, sound: SegmentScan, lost_bytes: int, last: bool) -> Ending:
     """Say what the bytes are that stand where a frame was expected.
 

@@ -1,0 +1,125 @@
+"""The reserve: room that is kept back for a full disk (P7).
+
+Two things are held ready: the next segment, made ahead, and a ballast file. While both are there, new jobs
+may come in. When one cannot be replaced, only outcomes may, and they use up what was held back; so a job that
+has run is recorded, and not run again. This file looks after the two files and writes nothing into them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from beaver_actors.journal.disk import Disk
+from beaver_actors.journal.errors import NoSpace
+from beaver_actors.journal.segments import make_room, make_spare
+from beaver_actors.journal.settings import JournalSettings
+from beaver_actors.journal.snapshots import is_being_written
+
+RESERVE = "reserve"
+
+
+class Room(StrEnum):
+    """What the log has room for."""
+
+    NORMAL = "normal"
+    """Everything."""
+    OUTCOMES_ONLY = "outcomes_only"
+    """What was held back is being used: no new jobs, but what has run can be recorded."""
+    NONE = "none"
+    """The last append was refused."""
+
+
+class Reserve:
+    """The spare segment and the ballast file of a data directory."""
+
+    def __init__(self, disk: Disk, settings: JournalSettings) -> None:
+        self._disk = disk
+        self._settings = settings
+        self._spare = False
+        self.room = Room.OUTCOMES_ONLY
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing has to be made again. The process that folds snapshots may have spent the ballast."""
+        return self.room is Room.NORMAL and ballast_size(self._disk) == self._settings.reserve_bytes
+
+    def replenish(self) -> None:
+        """Make again what was used up, if there is room, and say so in `room`."""
+        try:
+            if not self._spare:
+                self._expect_free(self._settings.segment_bytes)
+                make_spare(self._disk, self._settings.segment_bytes)
+                self._spare = True
+                self.now_taken()
+            if ballast_size(self._disk) != self._settings.reserve_bytes:
+                self._make_ballast()
+        except NoSpace:
+            self.now_scarce()
+        else:
+            self.room = Room.NORMAL
+
+    def now_scarce(self) -> None:
+        """What was held back is being used."""
+        if self.room is Room.NORMAL:
+            self.room = Room.OUTCOMES_ONLY
+
+    def now_refused(self) -> None:
+        """An append found no room."""
+        self.room = Room.NONE
+
+    def now_taken(self) -> None:
+        """An append found room."""
+        if self.room is Room.NONE:
+            self.room = Room.OUTCOMES_ONLY
+
+    def provide_spare(self) -> None:
+        """See to it that the spare is there, at the cost of the ballast if need be.
+
+        Raises:
+            NoSpace: not even so.
+        """
+        if self._spare:
+            return
+        try:
+            make_spare(self._disk, self._settings.segment_bytes)
+        except NoSpace:
+            self.now_scarce()
+            if not spend_ballast(self._disk):
+                raise
+            make_spare(self._disk, self._settings.segment_bytes)
+        self._spare = True
+
+    def spare_used(self) -> None:
+        """The spare has become a segment, or was lost in the attempt."""
+        self._spare = False
+
+    def _make_ballast(self) -> None:
+        if is_being_written(self._disk):
+            raise NoSpace("a snapshot under way may need the room")
+        spend_ballast(self._disk)  # of another size
+        self._expect_free(self._settings.reserve_bytes)
+        make_room(self._disk, RESERVE, self._settings.reserve_bytes)
+        self._disk.sync_directory()
+
+    def _expect_free(self, size: int) -> None:
+        # A look costs two microseconds; filling a disk to find that it is full costs far more, each time.
+        if self._disk.free_bytes() < size:
+            raise NoSpace(f"{self._disk.place}: less than {size} bytes free")
+
+
+def ballast_size(disk: Disk) -> int | None:
+    """Bytes held back in the ballast file; None if there is no such file."""
+    try:
+        return disk.size(RESERVE)
+    except FileNotFoundError:
+        return None
+
+
+def spend_ballast(disk: Disk) -> bool:
+    """Give the ballast's room back to the disk; False if there was none."""
+    try:
+        disk.unlink(RESERVE)
+    except FileNotFoundError:
+        return False
+    disk.sync_directory()
+    return True
