@@ -196,8 +196,6 @@ def test_a_key_given_twice_is_refused(file: Path) -> None:
         "wal: {mailbox: 2001-99-99}",
         "wal: {mailbox: " + "9" * 5000 + "}",
         "<<: {app: null}",
-        "[" * 100_000,
-        "wal: {mailbox: " + "[" * 100_000,
         "metrics: {listen: 12:30:00}",
         "snapshot: {min_growth: .nan}",
         "snapshot: {min_growth: .inf}",
@@ -213,6 +211,14 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_readable_line(file: Path, 
     assert problem.startswith("beaver.yaml:")
     assert "\n" not in problem
     assert len(problem) < 200
+
+
+def test_brackets_without_end_are_refused_before_they_end_the_process(file: Path) -> None:
+    """By examples: a hundred thousand of them, closed or not, where PyYAML alone may crash."""
+    for text in ("[" * 100_000, "wal: {mailbox: " + "[" * 100_000 + "]" * 100_000 + "}"):
+        assert problems(file, text) == [f"{file.name}: not valid YAML: more than 16 levels deep in line 1"]
+    (problem,) = problems(environ={"BEAVER_WAL__MAILBOX": "[" * 100_000})
+    assert problem.endswith("not valid YAML: a text of 100000 characters")
 
 
 @given(text=st.text(max_size=40) | st.from_regex(r"(app|wal|workers): [\[{&*!<:a-z0-9\]}, ]{1,20}"))
