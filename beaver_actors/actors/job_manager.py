@@ -54,9 +54,18 @@ class Jobs:
         Raises:
             Closed: the node is going down.
         """
+        return await (await self.post(command)).wait()
+
+    async def post(self, command: Command) -> Reply[Answer]:
+        """Put a command to the job manager; the answer comes through what is returned. Commands are judged in
+        the order in which they are posted.
+
+        Raises:
+            Closed: the node is going down.
+        """
         request = Request(command)
         await self._handle.tell(request)
-        return await request.reply.wait()
+        return request.reply
 
     def clone(self) -> Jobs:
         return Jobs(self._handle.clone())

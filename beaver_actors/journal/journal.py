@@ -59,6 +59,7 @@ class FileJournal:
         self._head = head
         self._chain = chain
         self._epoch = epoch
+        self._trimmed_bytes = 0
         self._reserve = Reserve(disk, settings)
         self._history = History(disk)
         self._poison: BaseException | None = None
@@ -83,6 +84,11 @@ class FileJournal:
     def size_bytes(self) -> int:
         """Bytes of log, without room that is held but not used."""
         return sum(self._sealed_bytes.values()) + self._active.used
+
+    @property
+    def appended_bytes(self) -> int:
+        """Bytes of log that there were at the start and have come since, trimmed or not: it only grows."""
+        return self.size_bytes + self._trimmed_bytes
 
     @property
     def room(self) -> Room:
@@ -141,7 +147,7 @@ class FileJournal:
                 # One by one: were they to vanish in another order, the log would have a hole.
                 self._disk.sync_directory(LOG)
                 self._first_lsns = self._first_lsns[1:]
-                del self._sealed_bytes[first_lsn]
+                self._trimmed_bytes += self._sealed_bytes.pop(first_lsn)
                 self._history.forget(first_lsn)
 
     def replenish(self) -> None:

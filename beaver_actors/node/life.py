@@ -14,7 +14,7 @@ life ends, and the next one recovers from the journal: the same path as after a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -26,7 +26,10 @@ from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage
 from beaver_actors.actors.job_manager import Jobs, Request, Rules, Signals
 from beaver_actors.actors.publisher import Chunk, Stream
 from beaver_actors.actors.snapshotter import FoldSnapshot, TakeSnapshot
+from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.commands import Policy, Tick
+from beaver_actors.core.facts import Fact
+from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.state import State
 from beaver_actors.kernel.clock import Chance, Clock
 from beaver_actors.kernel.mailbox import Handle, Mailbox
@@ -42,6 +45,8 @@ OUTCOMES_WAITING = 4096
 """Outcomes that may wait for the controller before workers do."""
 COMMITS_WAITING = 1024
 """Commits that may wait for the publisher before it must send its readers to the files."""
+GOODBYE_SECONDS = 3.0
+"""For telling clients that the server goes; one that does not listen is cut off."""
 DRAIN_SECONDS = 20.0
 """From the last job's end to the journal's: only commits are left, so longer means a leaked handle."""
 
@@ -53,10 +58,10 @@ class DrainFailed(Exception):
 class Observer:
     """Told of what happens, for metrics and the log. This one tells nobody."""
 
-    def committed(self, seconds: float, facts: object) -> None:
+    def committed(self, seconds: float, facts: Sequence[Fact]) -> None:
         """A commit is durable."""
 
-    def attempt(self, job: object, outcome: object, seconds: float) -> None:
+    def attempt(self, job: LeasedJob, outcome: Outcome, seconds: float) -> None:
         """An attempt has ended."""
 
     def lost(self, count: int) -> None:
@@ -65,8 +70,8 @@ class Observer:
     def restarted(self, actor: str, error: Exception) -> None:
         """An actor failed alone and is run again."""
 
-    def mailboxes(self, mailboxes: tuple[Mailbox[Any], ...]) -> None:
-        """These are the mailboxes of this life."""
+    def began(self, desk: Desk, mailboxes: tuple[Mailbox[Any], ...]) -> None:
+        """These are the desk and the mailboxes of this life."""
 
 
 @dataclass(slots=True)
@@ -112,10 +117,13 @@ class Access:
 
     jobs: Jobs
     stream: Stream
+    clock: Clock
+    closing: trio.Event
+    """Set when it is time to say goodbye; every job is finished or handed back by then."""
 
 
 class Front(Protocol):
-    """Serves clients until it is cancelled; tells `task_status` once it accepts them."""
+    """Serves clients until `closing`, and ends soon after; tells `task_status` once it accepts them."""
 
     def __call__(self, access: Access, *, task_status: trio.TaskStatus[None]) -> Awaitable[None]: ...
 
@@ -140,9 +148,9 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
     snapshots = Mailbox[TakeSnapshot]("snapshotter", 1)
     outcomes = Mailbox[DeskMessage]("controller", OUTCOMES_WAITING)
     mailboxes: tuple[Mailbox[Any], ...] = (requests, appends, commits, snapshots, outcomes)
-    parts.observer.mailboxes(mailboxes)
     jobs, wal, watchers = Jobs(requests.handle()), appends.handle(), commits.handle()
     desk = Desk(outcomes.handle(), parts.board, parts.chance.dice)
+    parts.observer.began(desk, mailboxes)
     stream = Stream(watchers.clone(), parts.history, parts.offload)
     snapshotting = trio.CancelScope()
     restarted = parts.observer.restarted
@@ -164,7 +172,8 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
         manage = partial(job_manager.run, clock=parts.clock, rules=rules, signals=signals)
         await back.start(partial(manage, requests, parts.state, wal))
         async with trio.open_nursery() as serving:
-            await serving.start(front, Access(jobs, stream))
+            closing = trio.Event()
+            await serving.start(front, Access(jobs, stream, parts.clock, closing))
             async with trio.open_nursery() as working:
                 control = partial(controller.run, settings=parts.settings, clock=parts.clock, signals=signals)
                 control = partial(control, sizes=parts.sizes, lost=parts.observer.lost)
@@ -173,7 +182,8 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
                 await orders.drain.wait()
                 await _send_home(desk, rules, jobs, orders, parts.grace)
             snapshotting.cancel()
-            serving.cancel_scope.cancel()
+            closing.set()
+            serving.cancel_scope.deadline = trio.current_time() + GOODBYE_SECONDS
         back.cancel_scope.deadline = trio.current_time() + DRAIN_SECONDS
         jobs.close()
         stream.close()

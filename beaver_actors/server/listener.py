@@ -64,6 +64,11 @@ class Listener:
         self._http: set[HttpConnection] = set()
         self._websockets: set[WebSocket] = set()
 
+    @property
+    def websockets(self) -> int:
+        """WebSockets that are open."""
+        return len(self._websockets)
+
     async def serve(
         self,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],

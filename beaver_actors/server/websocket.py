@@ -2,6 +2,7 @@
 client can cost (its own memory and time, nothing of its neighbours') and contains every fault of the
 library. It never opens a socket, never decides who may connect, and never looks into a message."""
 
+import contextlib
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -52,7 +53,7 @@ class WebSocket:
     ) -> None:
         self.request = request
         self.subprotocol = upgrade.subprotocol
-        self._settings = settings
+        self._settings, self._socket = settings, stream
         self._stream = GuardedStream(stream, first, settings.inbox_bytes_max, settings.send_timeout)
         self._protocol = GuardedProtocol(
             upgrade, settings.message_bytes_max, self._stream.hold, self._start_closing
@@ -69,9 +70,14 @@ class WebSocket:
         self._outbox_bytes = 0
         self._outbox_filled = trio.lowlevel.ParkingLot()
         self._outbox_has_room = trio.lowlevel.ParkingLot()
-        self._closing = False
-        self._closing_scope: trio.CancelScope | None = None
-        self._written, self._reader_ended, self._closed = trio.Event(), trio.Event(), trio.Event()
+        self._closing = self._reader_ended = False
+        self._goodbye_scope = trio.CancelScope()
+        self._written, self._closed = trio.Event(), trio.Event()
+
+    @property
+    def outbox_messages(self) -> int:
+        """How many messages given to `send` are not yet written."""
+        return len(self._outbox)
 
     async def receive(self) -> str | bytes | None:
         """Waits for the next message and returns it; None when there will be no more."""
@@ -91,10 +97,10 @@ class WebSocket:
             len(self._outbox) >= self._settings.outbox_messages_max
             or self._outbox_bytes + size > self._settings.outbox_bytes_max
         ):
-            if self._is_over():
+            if self._closing or self._written.is_set():
                 break
             await self._outbox_has_room.park()
-        if self._is_over():
+        if self._closing or self._written.is_set():
             raise WebSocketClosed
         self._outbox.append(data)
         self._outbox_bytes += size
@@ -104,56 +110,77 @@ class WebSocket:
         """Writes what the outbox holds, says goodbye, and waits for the client's; all within `close_timeout`.
 
         Afterwards `receive` returns None. Only the first call's code (RFC 6455 §7.4) counts; `reason` is cut
-        to 123 bytes."""
-        if not self._closing:
-            self._closing = True
-            self._outbox_filled.unpark_all()
-            self._outbox_has_room.unpark_all()
-            try:
-                with trio.move_on_after(self._settings.close_timeout) as self._closing_scope:
-                    await self._written.wait()
-                    if not self._reader_ended.is_set():
-                        self._stream.drain()
-                        await self._connection.aclose(code, reason)
-            finally:
-                self._closed.set()
+        to 123 bytes. Cancelling it stops the waiting, not the closing."""
+        self._start_closing(code, reason)
         await self._closed.wait()
 
-    def _is_over(self) -> bool:
-        return self._closing or self._written.is_set() or self._reader_ended.is_set()
-
     def _start_closing(self, code: int, reason: str) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._outbox_filled.unpark_all()
+        self._outbox_has_room.unpark_all()
         assert self._nursery is not None
-        self._nursery.start_soon(self.close, code, reason)
+        self._nursery.start_soon(self._say_goodbye, code, reason)
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        with trio.move_on_after(self._settings.close_timeout):
+            await self._written.wait()
+            if not self._reader_ended:
+                self._stream.drain()
+                with self._goodbye_scope:  # ends when the client's goodbye has come, or never will
+                    await self._connection.aclose(code, reason)
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self._hang_up()
+        await trio.aclose_forcefully(self._socket)
+        self._closed.set()
+
+    async def _hang_up(self) -> None:
+        """Tells the client what the library does not, and lets it read its last frames."""
+        if self._stream.torn or not self._written.is_set():
+            return
+        if last_words := self._stream.unsent() + self._protocol.farewell():
+            with trio.move_on_after(self._settings.close_timeout):
+                await self._socket.send_all(last_words)
+        if self._reader_ended and (last_words or not self._protocol.is_closed):
+            await close_gently(self._socket)
 
     async def _run(self, handler: "Handler", on_failure: Callable[[Exception], None]) -> None:
-        async with trio.open_nursery() as self._nursery:
-            self._nursery.start_soon(self._read)
-            proposal = await self._connection._get_request()
-            await proposal.accept(subprotocol=self.subprotocol)
-            self._stream.open()
-            self._nursery.start_soon(self._write)
-            self._nursery.start_soon(self._keep_alive)
-            code, reason = 1000, ""
-            try:
-                await handler(self)
-            except* WebSocketClosed:
-                pass
-            except* Exception as group:
-                log.exception("websocket_handler_failed", peer=self.request.peer)
-                on_failure(group.exceptions[0] if len(group.exceptions) == 1 else group)
-                code, reason = 1011, "internal error"
-            await self.close(code, reason)
-            self._nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._read)
+                proposal = await self._connection._get_request()
+                await proposal.accept(subprotocol=self.subprotocol)
+                self._stream.open()
+                self._nursery.start_soon(self._write)
+                self._nursery.start_soon(self._keep_alive)
+                await self.close(*await self._handle(handler, on_failure))
+                self._nursery.cancel_scope.cancel()
+        finally:
+            self._closing = True
+            self._closed.set()
+
+    async def _handle(self, handler: "Handler", on_failure: Callable[[Exception], None]) -> tuple[int, str]:
+        """Runs the handler; returns the code and reason to close with."""
+        code, reason = 1000, ""
+        try:
+            await handler(self)
+        except* WebSocketClosed:
+            pass
+        except* Exception as group:
+            log.exception("websocket_handler_failed", peer=self.request.peer)
+            on_failure(group.exceptions[0] if len(group.exceptions) == 1 else group)
+            code, reason = 1011, "internal error"
+        return code, reason
 
     async def _read(self) -> None:
         try:
             await self._connection._reader_task()
         except Exception:  # a fault in the library ends this connection, not the server
             log.exception("websocket_library_failed", peer=self.request.peer)
-        self._reader_ended.set()
-        if self._closing_scope is not None:
-            self._closing_scope.cancel()  # the client's goodbye has come, or never will
+        self._reader_ended = True
+        self._goodbye_scope.cancel()
+        self._start_closing(1000, "")
 
     async def _write(self) -> None:
         """The only task that sends messages: one cancelled half-way would tear the stream."""
@@ -168,7 +195,7 @@ class WebSocket:
                 self._outbox_bytes -= _size(outbox.popleft())
                 self._outbox_has_room.unpark()
         except ConnectionClosed:
-            pass
+            self._start_closing(1000, "")
         finally:
             self._written.set()
             self._outbox_has_room.unpark_all()
@@ -192,17 +219,6 @@ class WebSocket:
         # While the handler is behind, the socket is left unread: then the silence is ours.
         return self._stream.received_bytes == heard_bytes and self._stream.reading
 
-    async def _hang_up(self, stream: trio.abc.Stream) -> None:
-        """After all else: tells a client what the library does not, and lets it read its last frames."""
-        if self._stream.torn:
-            return
-        if last_words := self._stream.unsent() + self._protocol.farewell():
-            with trio.move_on_after(self._settings.close_timeout):
-                await stream.send_all(last_words)
-        elif self._protocol.is_closed:
-            return
-        await close_gently(stream)
-
 
 Handler = Callable[[WebSocket], Awaitable[None]]
 
@@ -225,7 +241,6 @@ async def serve(
     websocket = WebSocket(stream, first, request, upgrade, settings)
     try:
         await websocket._run(handler, on_failure)
-        await websocket._hang_up(stream)
     except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the client went away
     except* Exception as group:

@@ -185,7 +185,7 @@ async def running(
         world.access = access
         task_status.started()
         up.set()
-        await trio.sleep_forever()
+        await access.closing.wait()
 
     def history(first_lsn: int, limit: int) -> Chunk:
         return Chunk(first_lsn, world.log.facts[first_lsn - 1 : first_lsn - 1 + limit])

@@ -1,0 +1,103 @@
+"""From the configuration, which speaks YAML, to the settings of each room. Translates; decides nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from beaver_actors.actors import controller
+from beaver_actors.codec.wire_decode import Limits as WireLimits
+from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.config import Config
+from beaver_actors.core.commands import Policy
+from beaver_actors.execute.app import App
+from beaver_actors.execute.outcomes import Limits as OutcomeLimits
+from beaver_actors.journal.settings import JournalSettings
+from beaver_actors.server.http_connection import HttpSettings
+from beaver_actors.server.listener import ListenerSettings
+from beaver_actors.server.websocket import WebSocketSettings
+
+
+def policy(config: Config, kinds: frozenset[str]) -> Policy:
+    """The rules that commands are judged by."""
+    workers, limits, retention = config.workers, config.limits, config.retention
+    return Policy(
+        served_kinds=kinds,
+        pending_jobs_max=limits.pending_jobs,
+        queue_jobs_max=limits.queue_jobs,
+        max_rescues=workers.max_rescues,
+        timeout_grace_ms=workers.timeout_grace_ms,
+        completed_kept_ms=retention.completed_ms,
+        cancelled_kept_ms=retention.cancelled_ms,
+        dead_kept_ms=retention.dead_ms,
+        completed_kept=retention.completed_count,
+        cancelled_kept=retention.cancelled_count,
+        dead_kept=retention.dead_count,
+    )
+
+
+def control(config: Config, kinds: frozenset[str], nonce: int) -> controller.Settings:
+    """What the controller needs; `nonce` makes the worker id new for each start."""
+    workers, snapshot = config.workers, config.snapshot
+    return controller.Settings(
+        worker_id=f"{socket.gethostname()}:{os.getpid()}:{nonce:08x}",
+        kinds=kinds,
+        queues=None if workers.queues is None else frozenset(workers.queues),
+        workers=workers.count,
+        ahead_max=workers.ahead_max,
+        snapshot_interval=snapshot.interval_ms / 1000,
+        snapshot_min_growth=snapshot.min_growth,
+        snapshot_log_bytes=snapshot.log_bytes,
+    )
+
+
+def journal(config: Config) -> JournalSettings:
+    """Sizes and numbers of files."""
+    return JournalSettings(config.wal.segment_bytes, config.wal.reserve_bytes, config.snapshot.keep)
+
+
+def outcome_limits(config: Config) -> OutcomeLimits:
+    """How much of an outcome is kept."""
+    limits = config.limits
+    return OutcomeLimits(
+        result_bytes=limits.result_bytes,
+        error_message_chars=limits.error_message_chars,
+        traceback_chars=limits.traceback_chars,
+    )
+
+
+def wire_limits(config: Config) -> WireLimits:
+    """How much one message may ask for."""
+    limits = config.limits
+    return WireLimits(limits.message_bytes, limits.job_bytes, limits.batch_jobs)
+
+
+def job_defaults(config: Config, app: App) -> Defaults:
+    """What a job gets that does not say: what its own definition names, then the server's settings."""
+    workers = config.workers
+    kinds = {kind: function.options for kind, function in app.functions.items()}
+    return Defaults(workers.max_attempts, workers.timeout_ms, kinds=kinds)
+
+
+def listener(config: Config) -> ListenerSettings:
+    """Limits of the connections."""
+    server, limits = config.server, config.limits
+    return ListenerSettings(
+        connections_max=server.connections_max,
+        http=HttpSettings(
+            handshake_timeout=server.handshake_timeout_ms / 1000, body_bytes_max=limits.message_bytes
+        ),
+        websocket=WebSocketSettings(
+            message_bytes_max=limits.message_bytes,
+            inbox_bytes_max=limits.message_bytes,
+            send_timeout=server.send_timeout_ms / 1000,
+            ping_interval=server.ping_interval_ms / 1000,
+            ping_timeout=server.ping_timeout_ms / 1000,
+        ),
+    )
+
+
+def board_path(config: Config) -> Path:
+    """Where attempts under way are written down."""
+    return Path(config.data_dir) / "running"
