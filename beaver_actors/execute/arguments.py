@@ -159,11 +159,10 @@ def _resolved(function: Callable[..., Any], parameter: inspect.Parameter) -> Any
 
 
 def _check_parameter(parameter: inspect.Parameter, annotation: Any) -> None:
-    if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-        raise TypeError(
-            f"parameter '{parameter}': arguments of a job have names; "
-            f"positional-only parameters and *{parameter.name} cannot be filled"
-        )
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise TypeError(f"parameter '{parameter.name}' is positional-only; arguments of a job have names")
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        raise TypeError(f"parameter '*{parameter.name}' cannot be filled; arguments of a job have names")
     if annotation is Context:
         raise TypeError(f"parameter '{parameter.name}': a Context can only be the first parameter")
     try:

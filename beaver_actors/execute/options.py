@@ -50,13 +50,7 @@ def read_options(
     if retention is not None:
         options["retention_ms"] = _duration_ms("retention", retention)
     if tags is not None:
-        if (
-            isinstance(tags, str)
-            or not isinstance(tags, Sequence)
-            or not all(isinstance(t, str) for t in tags)
-        ):
-            raise ValueError(f"tags: expected a list of texts, got {shown(tags)}")
-        options["tags"] = tuple(tags)
+        options["tags"] = _tags(tags)
     return options
 
 

@@ -24,6 +24,8 @@ RUNNERS = frozenset(f"beaver_actors.execute.{name}" for name in ("run", "calling
 FRAMES_MAX = 100
 """Frames of a traceback that are formatted, the innermost ones: a runaway recursion has a thousand alike."""
 
+CLASS_NAME_CHARS_MAX = 200
+
 
 class Limits(NamedTuple):
     """How much of an outcome is kept."""
@@ -89,21 +91,21 @@ def describe(error: BaseException, limits: Limits) -> JobError:
             type(error), error, _user_part(error.__traceback__), limit=-FRAMES_MAX, compact=True
         )
         return JobError(
-            cut(type(inner).__name__, 200),
+            _class_name(inner),
             cut(message, limits.error_message_chars),
             cut("".join(lines.format()), limits.traceback_chars),
         )
     except BaseException as worse:  # noqa: BLE001 an exception that cannot be described is still a failed attempt
-        return JobError("Exception", f"an exception that cannot be described ({type(worse).__name__})")
+        return JobError(_class_name(error), f"it cannot be described: doing so raised {_class_name(worse)}")
 
 
 def cut(text: str, chars_max: int) -> str:
-    """The text, its middle taken out if it is too long, and without what UTF-8 cannot carry."""
+    """The text, its middle taken out if it is too long, and a question mark for what UTF-8 cannot carry."""
     if len(text) > chars_max:
         mark = f"\n[... {len(text) - chars_max} characters left out ...]\n"
         kept = max(0, chars_max - len(mark))
         text = f"{text[: kept - kept // 2]}{mark}{text[len(text) - kept // 2 :]}"[:chars_max]
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _message(error: BaseException) -> str:
@@ -112,9 +114,15 @@ def _message(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException as worse:  # noqa: BLE001 str() runs user code
-        return f"<no message: its __str__ raised {type(worse).__name__}>"
+        return f"<no message: its __str__ raised {_class_name(worse)}>"
     # A subclass of str may bring methods of its own.
     return str.__str__(text)
+
+
+def _class_name(error: BaseException) -> str:
+    # Not `type(error).__name__`: a metaclass may have its own idea of that.
+    name: str = type.__dict__["__name__"].__get__(type(error))
+    return cut(name, CLASS_NAME_CHARS_MAX)
 
 
 def _unwrapped(error: BaseException) -> BaseException:
