@@ -1,0 +1,93 @@
+"""The client: `async with connect() as client: job = await client.enqueue("demo.echo", {"x": 1})`.
+
+For Trio. Programs without an event loop use `beaver_actors.client.sync`, which has the same names.
+"""
+
+from beaver_actors.client.address import DEFAULT_URL
+from beaver_actors.client.errors import (
+    BadRequest,
+    ClientError,
+    Conflict,
+    ConnectFailed,
+    ConnectionLost,
+    Draining,
+    Forbidden,
+    JobCancelled,
+    JobFailed,
+    JobGone,
+    JobNotCompleted,
+    NotFound,
+    NotLeader,
+    NotUnique,
+    Overloaded,
+    ProtocolError,
+    QueueFull,
+    Refused,
+    StorageFull,
+    TooLarge,
+    Unauthorized,
+    Unsupported,
+)
+from beaver_actors.client.new_jobs import NewJob, new_job
+from beaver_actors.client.trio_client import Client, Job, connect
+from beaver_actors.client.trio_streams import EventStream, JobList, JobWatch, StatusStream
+from beaver_actors.client.views import (
+    AttemptFailure,
+    Change,
+    Event,
+    FinishedJob,
+    Gap,
+    JobInfo,
+    Page,
+    Status,
+)
+from beaver_actors.codec.wire_objects import Exponential, Fixed, Listed, Polynomial
+from beaver_actors.core.job import JobState
+
+__all__ = [
+    "DEFAULT_URL",
+    "AttemptFailure",
+    "BadRequest",
+    "Change",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Draining",
+    "Event",
+    "EventStream",
+    "Exponential",
+    "FinishedJob",
+    "Fixed",
+    "Forbidden",
+    "Gap",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobGone",
+    "JobInfo",
+    "JobList",
+    "JobNotCompleted",
+    "JobState",
+    "JobWatch",
+    "Listed",
+    "NewJob",
+    "NotFound",
+    "NotLeader",
+    "NotUnique",
+    "Overloaded",
+    "Page",
+    "Polynomial",
+    "ProtocolError",
+    "QueueFull",
+    "Refused",
+    "Status",
+    "StatusStream",
+    "StorageFull",
+    "TooLarge",
+    "Unauthorized",
+    "Unsupported",
+    "connect",
+    "new_job",
+]

@@ -1,0 +1,132 @@
+"""One connection of a Trio client at work: a task that reads, a task that writes, a task that asks for a sign
+of life. It ends when any of them sees the end, and tells why; whether another follows is not its business.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from beaver_actors.client.core import Core
+from beaver_actors.client.errors import ClientError, ConnectionLost, ProtocolError
+from beaver_actors.client.opening import RECEIVE_BYTES, Connection
+
+PING_SECONDS: Final = 20.0
+"""Silence after which the server is asked for a sign of life; well under the time-outs of proxies."""
+PONG_SECONDS: Final = 20.0
+SEND_SECONDS: Final = 20.0
+"""A server that takes nothing for so long is as good as gone."""
+GOODBYE_SECONDS: Final = 2.0
+"""For the last words, once it is clear that the connection ends."""
+WRITE_BYTES: Final = 65_536
+"""Messages are joined up to about this size, so that many small requests cost one system call."""
+
+
+class Link:
+    """Serves one open connection.
+
+    Args:
+        connection: as it was opened.
+        core: takes what comes, and has what is to be sent.
+    """
+
+    def __init__(self, connection: Connection, core: Core) -> None:
+        self._stream, self._websocket, self._early = connection
+        self._core = core
+        self._to_write = trio.Event()
+        self._closing = False
+        self._heard_bytes = 0
+        self._error: ClientError | None = None
+        self._scope = trio.CancelScope()
+
+    def wake(self) -> None:
+        """There is something to write."""
+        self._to_write.set()
+
+    def close(self) -> None:
+        """Write what waits, say goodbye, and end."""
+        self._closing = True
+        self.wake()
+
+    async def run(self) -> ClientError:
+        """Serve until the connection ends; returns why."""
+        try:
+            self._core.opened()
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._read)
+                    nursery.start_soon(self._write)
+                    nursery.start_soon(self._keep_alive)
+        finally:
+            await trio.aclose_forcefully(self._stream)
+        return self._error or ConnectionLost("the connection was closed")
+
+    async def _read(self) -> None:
+        try:
+            for message in self._early:
+                self._core.received(message)
+            while self._websocket.over is None:
+                data = await self._stream.receive_some(RECEIVE_BYTES)
+                self._heard_bytes += len(data)
+                for message in self._websocket.receive(bytes(data)):
+                    self._core.received(message)
+                self.wake()  # there may be a ping to answer
+            self._end(self._websocket.over)
+        except ProtocolError as error:
+            self._websocket.close(1002, "not understood")
+            self._end(error)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._end(ConnectionLost(f"the connection broke: {error.__cause__ or error}"))
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                self._to_write = trio.Event()
+                if data := self._next_bytes():
+                    with trio.fail_after(SEND_SECONDS):
+                        await self._stream.send_all(data)
+                elif self._error is not None:
+                    self._scope.cancel()
+                    return
+                else:
+                    await self._to_write.wait()
+        except trio.TooSlowError:
+            self._end(ConnectionLost(f"the server took nothing for {SEND_SECONDS:g} s"))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._end(ConnectionLost(f"the connection broke: {error.__cause__ or error}"))
+        self._scope.cancel()
+
+    def _next_bytes(self) -> bytes:
+        """Control frames first, then messages, then, if nobody wants more, the goodbye."""
+        data = bytearray(self._websocket.control())
+        while self._error is None and len(data) < WRITE_BYTES:
+            message = self._core.next_message()
+            if message is None:
+                if self._closing:
+                    self._websocket.close()
+                    data += self._websocket.control()
+                break
+            data += self._websocket.frame(message)
+        return bytes(data)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            heard_bytes = self._heard_bytes
+            await trio.sleep(PING_SECONDS)
+            if self._heard_bytes != heard_bytes:
+                continue
+            self._websocket.ping()
+            self.wake()
+            await trio.sleep(PONG_SECONDS)
+            if self._heard_bytes == heard_bytes:
+                silent_seconds = PING_SECONDS + PONG_SECONDS
+                self._end(ConnectionLost(f"the server gave no sign of life for {silent_seconds:g} s"))
+                return
+
+    def _end(self, error: ClientError) -> None:
+        """The connection is over; the writer gets a moment for the last words."""
+        if self._error is None:
+            self._error = error
+            self._scope.deadline = trio.current_time() + GOODBYE_SECONDS
+            self.wake()

@@ -1,0 +1,198 @@
+"""What a client can ask, each with the way to read its answer, for both transports. Nothing is sent here.
+
+It also decides what to do with a refusal that may pass: wait as long as the caller has patience.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
+
+from msgspec import UNSET
+
+from beaver_actors.client.core import REQUEST_BYTES_MAX
+from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refused
+from beaver_actors.client.new_jobs import NewJob
+from beaver_actors.client.views import Change, JobInfo, Page, Status, read_part
+from beaver_actors.codec.wire import (
+    CancelRequest,
+    DeleteRequest,
+    EnqueueRequest,
+    GetRequest,
+    ListRequest,
+    Ok,
+    PauseRequest,
+    Request,
+    ResumeRequest,
+    RetryRequest,
+    StatusRequest,
+)
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
+from beaver_actors.codec.wire_objects import Receipt, StatusObject
+from beaver_actors.core.answers import RefusalCode
+
+T = TypeVar("T")
+
+BATCH_JOBS_MAX: Final = Limits().batch_jobs
+BATCH_BYTES: Final = REQUEST_BYTES_MAX // 4
+"""Where a long list is split. Larger messages are hardly cheaper, and delay what comes after them."""
+JOB_BYTES: Final = 400
+"""What a job's text has beside args and meta, about."""
+
+PASSING: Final[frozenset[RefusalCode]] = frozenset(
+    {"queue_full", "overloaded", "storage_full", "draining", "not_leader"}
+)
+"""Refusals that may pass by waiting."""
+RETRY_SECONDS: Final = 1.0
+"""Before trying again when the server does not say how long."""
+
+ChangeWord = Literal["cancel", "retry", "delete"]
+QueueWord = Literal["pause", "resume"]
+
+
+class Question(NamedTuple, Generic[T]):
+    """A request, and how to read the answer to it."""
+
+    request: Request
+    read: Callable[[Ok], T]
+
+
+class Accepted(NamedTuple):
+    """A job that the server has on disk."""
+
+    job_id: str
+    duplicate: bool
+    """Whether it had it already."""
+    lsn: int | None
+    """The position of its `job_enqueued`; None for a duplicate."""
+
+
+class Patience:
+    """How long one caller will wait for refusals to pass.
+
+    Args:
+        seconds: in all.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+
+    def wait_seconds(self, refusal: Refused, dice: float) -> float:
+        """How long to wait before asking again: what the server says, and up to half as much more, so that
+        many clients do not return in step.
+
+        Raises:
+            Refused: the refusal, if it will not pass, or the patience is used up.
+        """
+        if refusal.code not in PASSING or self._left <= 0:
+            raise refusal
+        wait = min((refusal.retry_after or RETRY_SECONDS) * (1 + dice / 2), self._left)
+        self._left -= wait
+        return wait
+
+
+def enqueue(jobs: Sequence[NewJob]) -> Question[tuple[Accepted, ...]]:
+    """Accept all these jobs or none."""
+
+    def read(ok: Ok) -> tuple[Accepted, ...]:
+        receipts = read_part(list[Receipt], ok.jobs)
+        if len(receipts) != len(jobs) or ok.lsn is UNSET:
+            raise ProtocolError(f"the server answered {len(receipts)} receipts for {len(jobs)} jobs")
+        # New jobs of one message have positions in a row, and `lsn` is the last of them.
+        lsn = ok.lsn - sum(not receipt.duplicate for receipt in receipts)
+        accepted: list[Accepted] = []
+        for receipt in receipts:
+            lsn += not receipt.duplicate
+            accepted.append(Accepted(receipt.id, receipt.duplicate, None if receipt.duplicate else lsn))
+        return tuple(accepted)
+
+    return Question(EnqueueRequest(id="", jobs=list(jobs)), read)
+
+
+def batches(jobs: Iterable[NewJob], atomic: bool) -> Iterator[list[NewJob]]:
+    """The messages to send for a number of jobs.
+
+    Args:
+        jobs: any number.
+        atomic: whether they must be in one message.
+
+    Raises:
+        TooLarge: they must, and are too many.
+    """
+    if atomic:
+        batch = list(jobs)
+        if len(batch) > BATCH_JOBS_MAX:
+            message = f"jobs: expected at most {BATCH_JOBS_MAX} jobs in one message, got {len(batch)}"
+            raise TooLarge("too_large", f"{message}; with atomic=False they are split")
+        if batch:
+            yield batch
+        return
+    batch, size = [], 0
+    for job in jobs:
+        job_bytes = JOB_BYTES + sum(len(bytes(part)) for part in (job.args, job.meta) if part is not UNSET)
+        if batch and (len(batch) == BATCH_JOBS_MAX or size + job_bytes > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(job)
+        size += job_bytes
+    if batch:
+        yield batch
+
+
+def get(job_id: str) -> Question[JobInfo]:
+    """Show one job."""
+    return Question(GetRequest(id="", job_id=checked_id(job_id)), lambda ok: read_part(JobInfo, ok.job))
+
+
+def page(request: ListRequest) -> Question[Page]:
+    """Show some jobs."""
+
+    def read(ok: Ok) -> Page:
+        if ok.next is UNSET:
+            raise ProtocolError("the server sent a list without saying whether there is more")
+        return Page(read_part(tuple[JobInfo, ...], ok.jobs), ok.next)
+
+    return Question(request, read)
+
+
+def status() -> Question[Status]:
+    """Show the counts of the whole queue."""
+    return Question(StatusRequest(id=""), lambda ok: read_part(StatusObject, ok.status))
+
+
+def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple[Change, ...]]]:
+    """Cancel, retry or delete jobs, in as many messages as it takes."""
+    requests: dict[str, type[CancelRequest | RetryRequest | DeleteRequest]] = {
+        "cancel": CancelRequest,
+        "retry": RetryRequest,
+        "delete": DeleteRequest,
+    }
+    ids = [checked_id(job_id) for job_id in job_ids]
+    for start in range(0, len(ids), JOB_IDS_MAX):
+        yield Question(requests[word](id="", job_ids=ids[start : start + JOB_IDS_MAX]), _changes)
+
+
+def queue_change(word: QueueWord, queue: str) -> Question[Change]:
+    """Pause or resume a queue."""
+    request = PauseRequest(id="", queue=queue) if word == "pause" else ResumeRequest(id="", queue=queue)
+    return Question(request, lambda ok: _changes(ok)[0])
+
+
+def checked_id(job_id: str) -> str:
+    """Returns the id.
+
+    Raises:
+        BadRequest: no job can have it.
+    """
+    if not isinstance(job_id, str) or not re.fullmatch(ID_PATTERN, job_id):
+        expected = "1 to 200 visible ASCII characters"
+        raise refused("bad_request", f"job_id: expected {expected}, got {str(job_id)[:60]!r}")
+    return job_id
+
+
+def _changes(ok: Ok) -> tuple[Change, ...]:
+    if ok.changes is UNSET or not ok.changes:
+        raise ProtocolError("the server did not say what has changed")
+    return tuple(ok.changes)

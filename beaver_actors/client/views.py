@@ -1,0 +1,228 @@
+"""What the client shows: jobs, events, gaps and ends of jobs, with times and values as Python has them.
+
+This file turns wire messages into these; it asks nobody. All of them can be written by `msgspec.json`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from beaver_actors.client.errors import JobCancelled, JobFailed, JobGone, ProtocolError
+from beaver_actors.codec.wire import GapPush
+from beaver_actors.codec.wire_decode import read
+from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_objects import BackoffRule, ChangeObject, EventError, EventObject, StatusObject
+from beaver_actors.core.answers import WaitReason
+from beaver_actors.core.job import FINISHED, DeadReason, JobState
+
+T = TypeVar("T")
+
+Change: TypeAlias = ChangeObject
+"""What a command did to the job or queue `name`: whether it `changed`, else the `code` that says why not."""
+Status: TypeAlias = StatusObject
+"""The counts of the whole queue at one moment, as the protocol has them."""
+
+
+class AttemptFailure(Struct, frozen=True, kw_only=True):
+    """What went wrong in one attempt."""
+
+    at: datetime
+    attempt: int
+    type: str
+    """The exception's class name; `Timeout` and `WorkerDied` are the server's own."""
+    message: str
+    traceback: str
+
+
+class JobInfo(Struct, frozen=True, kw_only=True):
+    """A job as it was at one moment. Durations are seconds, times are UTC."""
+
+    id: str
+    kind: str
+    args: dict[str, Any]
+    queue: str
+    priority: int
+    state: JobState
+    run_at: datetime
+    max_attempts: int
+    timeout: int | float | None
+    backoff: BackoffRule
+    expires_at: datetime | None
+    retention: int | float | None
+    """None: the server's rule."""
+    tags: tuple[str, ...]
+    meta: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    """When the latest attempt started."""
+    finished_at: datetime | None
+    attempt: int
+    """Starts so far."""
+    rescues: int
+    """Attempts that ended because a worker or the server died."""
+    fence: int
+    """The position of the latest lease; 0 before the first."""
+    worker_id: str | None
+    cancel_requested: bool
+    reason: DeadReason | None
+    """Why it is dead."""
+    waits_for: WaitReason | None
+    """Why it does not run now."""
+    progress: Any
+    result: Any
+    errors: tuple[AttemptFailure, ...]
+    lsn: int
+    """The position of the latest event of this job."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is completed, dead or cancelled."""
+        return self.state in FINISHED
+
+
+class Page(Struct, frozen=True):
+    """Some of the jobs asked for, newest first. `next` is the cursor of the next page, None at the end; a
+    page may be short, even empty, and yet have a next one."""
+
+    jobs: tuple[JobInfo, ...]
+    next: int | None
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What has happened to one job or queue. Fields that an event does not have are None."""
+
+    lsn: int
+    """Its position in the log."""
+    event: str
+    """Which one: `job_enqueued`, `job_completed`, …"""
+    at: datetime
+    job_id: str | None = None
+    queue: str | None = None
+    kind: str | None = None
+    priority: int | None = None
+    tags: tuple[str, ...] | None = None
+    args: dict[str, Any] | None = None
+    run_at: datetime | None = None
+    expires_at: datetime | None = None
+    worker_id: str | None = None
+    deadline: datetime | None = None
+    fence: int | None = None
+    progress: Any = None
+    result: Any = None
+    error: EventError | None = None
+    reason: str | None = None
+
+
+class Gap(Struct, frozen=True):
+    """The events from `from_lsn` through `to_lsn` are gone for good; the next one comes after them (P10)."""
+
+    from_lsn: int
+    to_lsn: int
+
+
+class FinishedJob(Struct, frozen=True, kw_only=True):
+    """How a job ended."""
+
+    id: str
+    state: JobState | None
+    """completed, dead or cancelled; None if the job does not exist (any more)."""
+    result: Any = None
+    reason: DeadReason | None = None
+    """Why it is dead."""
+    errors: tuple[AttemptFailure, ...] = ()
+    """What went wrong in each attempt of a job that did not complete, oldest first."""
+
+    def value(self) -> Any:
+        """Returns the result.
+
+        Raises:
+            JobFailed: it is dead.
+            JobCancelled: it was cancelled.
+            JobGone: it does not exist.
+        """
+        match self.state:
+            case JobState.COMPLETED:
+                return self.result
+            case JobState.CANCELLED:
+                raise JobCancelled(self.id, self.errors)
+            case None:
+                raise JobGone(self.id)
+            case _:
+                raise JobFailed(self.id, self.reason, self.errors)
+
+
+ENDINGS = frozenset({"job_completed", "job_died", "job_cancelled", "job_deleted"})
+"""The events after which a job will not run any more, unless someone puts it back."""
+
+
+def finished_from_info(job: JobInfo) -> FinishedJob:
+    """The end of a job that is shown as finished."""
+    errors = () if job.state is JobState.COMPLETED else job.errors
+    return FinishedJob(id=job.id, state=job.state, result=job.result, reason=job.reason, errors=errors)
+
+
+def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
+    """Turn what a subscription pushes into what users see.
+
+    Raises:
+        ProtocolError: a value is not what the protocol says.
+    """
+    if isinstance(item, GapPush):
+        return Gap(item.from_lsn, item.to_lsn)
+    try:
+        return Event(
+            lsn=item.lsn,
+            event=item.event,
+            at=datetime.fromisoformat(item.at),
+            job_id=_given(item.job_id),
+            queue=_given(item.queue),
+            kind=_given(item.kind),
+            priority=_given(item.priority),
+            tags=_given(item.tags),
+            args=plain(item.args),
+            run_at=_time(item.run_at),
+            expires_at=_time(item.expires_at),
+            worker_id=_given(item.worker_id),
+            deadline=_time(item.deadline),
+            fence=_given(item.fence),
+            progress=plain(item.progress),
+            result=plain(item.result),
+            error=_given(item.error),
+            reason=_given(item.reason),
+        )
+    except ValueError as error:
+        raise ProtocolError(f"the server sent an event that cannot be read: {error}") from None
+
+
+def read_part(type_: type[T], raw: Raw | UnsetType) -> T:
+    """Read one part of a reply.
+
+    Raises:
+        ProtocolError: it is missing or not that.
+    """
+    if raw is UNSET:
+        raise ProtocolError(f"the server's reply lacks the part that holds {type_}")
+    try:
+        return read(type_, raw)
+    except WireError as error:
+        raise ProtocolError(f"the server sent a reply that cannot be read: {error.message}") from None
+
+
+def plain(raw: Raw | UnsetType) -> Any:
+    """The value of JSON text; None if it is left out."""
+    return None if raw is UNSET else _decode(raw)
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
+
+
+def _time(text: str | UnsetType) -> datetime | None:
+    return None if text is UNSET else datetime.fromisoformat(text)
