@@ -21,6 +21,9 @@ from beaver_actors.kernel.offload import Offload
 
 R = TypeVar("R")
 
+BATCH_MAX = 64
+"""Messages that go into one commit at most; an append is a whole batch of requests already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Append:
@@ -78,7 +81,6 @@ async def run(
     publisher: Handle[PublisherMessage],
     *,
     offload: Offload,
-    batch_max: int,
     committed: Meter,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -88,7 +90,6 @@ async def run(
         log: the journal, opened; this actor alone appends to it.
         publisher: told of what is on disk; never waited for.
         offload: runs the blocking calls.
-        batch_max: messages that go into one commit at most.
         committed: told of each commit.
 
     Raises:
@@ -98,7 +99,7 @@ async def run(
     task_status.started()
     offload = _fatal(offload)
     with mailbox, publisher:
-        while batch := await mailbox.batch(batch_max):
+        while batch := await mailbox.batch(BATCH_MAX):
             appends = [message for message in batch if isinstance(message, Append)]
             facts = [fact for append in appends for fact in append.facts]
             if facts:

@@ -48,7 +48,7 @@ class Workers(Section, frozen=True, kw_only=True):
     threads: Annotated[int, whole("Threads for jobs that are plain functions.", 1, 1000)] = 40
     ahead_max: Annotated[
         int, whole("Jobs leased ahead of a free worker, to hide the wait for the disk.", 0, 10_000)
-    ] = 64
+    ] = 256
     max_rescues: Annotated[
         int, whole("Deaths of its worker after which a job is taken for poison.", 1, 1000)
     ] = 3
@@ -66,8 +66,7 @@ class Wal(Section, frozen=True, kw_only=True):
     reserve_bytes: Annotated[
         int, size("Disk room kept back for outcomes and for starting on a full disk.", "64KiB", "4GiB")
     ] = field(default=64 * MIB, name="reserve_size")
-    batch_max: Annotated[int, whole("Facts written with one sync at most.", 1, 1_000_000)] = 10_000
-    mailbox: Annotated[int, whole("Appends that may wait for the disk before senders wait.", 1, 65_536)] = 256
+    mailbox: Annotated[int, whole("Appends that may wait for the disk before senders wait.", 1, 65_536)] = 4
 
 
 class Snapshot(Section, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ FORMER_NAMES = {
     "wal.path": "data_dir",
     "snapshot.path": "data_dir",
     "wal.retention": "snapshot.keep",
-    "wal.buffer_size": "wal.batch_max",
+    "wal.buffer_size": "wal.mailbox",
     "snapshot.retention": "snapshot.keep",
     "metrics.port": "metrics.listen",
     "server.host": "server.listen",

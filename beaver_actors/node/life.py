@@ -38,9 +38,6 @@ from beaver_actors.kernel.supervise import one_for_one
 
 REQUESTS_WAITING = 1024
 """Requests that may wait for the job manager before sessions stop reading: a few batches."""
-APPENDS_WAITING = 4
-"""Appends that may wait while a commit is on its way. Each is a whole batch, so more would only add to the
-time an answer waits."""
 OUTCOMES_WAITING = 4096
 """Outcomes that may wait for the controller before workers do."""
 COMMITS_WAITING = 1024
@@ -105,7 +102,8 @@ class Parts:
     offload: Offload
     policy: Policy
     settings: controller.Settings
-    batch_max: int
+    appends_waiting: int
+    """Appends that may wait while a commit is on its way; above it the job manager waits."""
     grace: float
     """Seconds that running jobs get when the node drains."""
     observer: Observer
@@ -143,7 +141,7 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
     signals = Signals()
     rules = Rules(parts.policy, parts.storage_full)
     requests = Mailbox[Request]("job_manager", REQUESTS_WAITING)
-    appends = Mailbox[wal_writer.Message]("wal_writer", APPENDS_WAITING)
+    appends = Mailbox[wal_writer.Message]("wal_writer", parts.appends_waiting)
     commits = Mailbox[publisher.Message]("publisher", COMMITS_WAITING)
     snapshots = Mailbox[TakeSnapshot]("snapshotter", 1)
     outcomes = Mailbox[DeskMessage]("controller", OUTCOMES_WAITING)
@@ -166,7 +164,7 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
 
     async with trio.open_nursery() as back:
         back.start_soon(publish)
-        write = partial(wal_writer.run, offload=parts.offload, batch_max=parts.batch_max)
+        write = partial(wal_writer.run, offload=parts.offload)
         await back.start(partial(write, appends, parts.log, watchers, committed=parts.observer.committed))
         back.start_soon(take_snapshots, wal.clone())
         manage = partial(job_manager.run, clock=parts.clock, rules=rules, signals=signals)

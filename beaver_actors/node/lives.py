@@ -145,7 +145,7 @@ class Lives:
                 offload=self._offload,
                 policy=policy,
                 settings=settings.control(config, self._executor.kinds, self._nonce),
-                batch_max=config.wal.batch_max,
+                appends_waiting=config.wal.mailbox,
                 grace=config.workers.grace_ms / 1000,
                 observer=self._host,
             )

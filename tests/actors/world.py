@@ -214,7 +214,7 @@ async def running(
             snapshot_min_growth=0.5,
             snapshot_log_bytes=1 << 40,
         ),
-        batch_max=100,
+        appends_waiting=4,
         grace=grace,
         observer=world.watcher,
     )
