@@ -12,13 +12,14 @@ from typing import Any, NoReturn
 import click
 
 from beaver_actors import __version__
+from beaver_actors.cli.config import config
 from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.offline import log, verify
 from beaver_actors.cli.options import DEBUG, debug_option
+from beaver_actors.cli.run import run
 
 SECTIONS = {
     "The server": ("run", "config"),
-    "Jobs": ("enqueue", "jobs", "queues"),
-    "Watching": ("status", "tail"),
     "Data directory, without a server": ("log", "verify"),
 }
 """The order of `--help`."""
@@ -45,8 +46,9 @@ class Root(click.Group):
         width = max(map(len, self.commands))
         for title, names in SECTIONS.items():
             with formatter.section(title):
-                rows = [(name.ljust(width), self.commands[name].get_short_help_str(80)) for name in names]
-                formatter.write_dl(rows)
+                formatter.write_dl(
+                    [(name.ljust(width), self.commands[name].get_short_help_str(80)) for name in names]
+                )
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,6 +63,10 @@ def beaver(context: click.Context) -> None:
     """
     if os.environ.get("NO_COLOR"):
         context.color = False
+
+
+for command in (run, config, log, verify):
+    beaver.add_command(command)
 
 
 def _end(context: click.Context, error: BaseException) -> NoReturn:

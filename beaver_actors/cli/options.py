@@ -90,18 +90,23 @@ def target(url: str, token_file: str | None) -> Target:
             Exit.USAGE,
             f'--url: expected an address such as "{DEFAULT_URL}" (ws:// or wss://), got "{url}"',
         )
-    return Target(url, _token(token_file))
+    if token_file is not None:
+        return Target(url, read_token(token_file, "--token-file"))
+    return Target(url, os.environ.get("BEAVER_TOKEN") or None)
 
 
-def _token(token_file: str | None) -> str | None:
-    if token_file is None:
-        return os.environ.get("BEAVER_TOKEN") or None
+def read_token(token_file: str, option: str) -> str:
+    """The token that stands in the first line of a file. `option` names it in errors.
+
+    Raises:
+        Failure: the file cannot be read, or its first line is empty.
+    """
     try:
         with open(token_file, encoding="utf-8") as file:
             token = file.readline().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise Failure(Exit.USAGE, f"--token-file {token_file}: cannot be read: {reason}") from None
+        raise Failure(Exit.USAGE, f"{option} {token_file}: cannot be read: {reason}") from None
     if not token:
-        raise Failure(Exit.USAGE, f"--token-file {token_file}: the first line is empty")
+        raise Failure(Exit.USAGE, f"{option} {token_file}: the first line is empty")
     return token

@@ -1,5 +1,5 @@
-"""The status of the server and its queues, on one screen. Draws only; what users wrote is shown as plain text,
-so that no job can colour or move the terminal."""
+"""The status of the server and its queues, on one screen. Draws only; what users wrote is shown as plain
+text, so that no job can colour or move the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from beaver_actors.cli.pulse import Pulse
 from beaver_actors.cli.tables import STYLES, plain_table, words
-from beaver_actors.cli.text import count, cut, duration, jobs, rate
+from beaver_actors.cli.text import count, cut, duration, many, rate
 from beaver_actors.client.views import Status
 from beaver_actors.codec.wire_objects import QueueObject
 from beaver_actors.codec.wire_times import parse_time_ms
@@ -70,8 +70,8 @@ def _headline(status: Status, url: str) -> Text:
         cut(url),
         f"up {up}",
         f"LSN {count(status.lsn)}",
-        _many(status.workers, "worker"),
-        _many(status.sessions, "connection"),
+        many(status.workers, "worker"),
+        many(status.sessions, "connection"),
     ):
         text.append("  ·  ", style="bright_black")
         text.append(part, style="not bold")
@@ -112,9 +112,8 @@ def _warnings(status: Status) -> Iterable[Text]:
     if status.draining:
         yield warning("The server is stopping: it starts nothing new.")
     for kind, number in sorted(status.unknown_kinds.items()):
-        yield warning(
-            f'{jobs(number)} of kind "{cut(kind)}" can be run by no worker (is its code in "run --app"?).'
-        )
+        stuck = f'{many(number, "job")} of kind "{cut(kind)}"'
+        yield warning(f'{stuck} can be run by no worker (is its code in "run --app"?).')
     if dead := status.states.get(JobState.DEAD, 0):
         reasons = ", ".join(f"{reason} {count(number)}" for reason, number in status.dead_reasons.items())
         ever = f" (ever died: {reasons})" if reasons else ""
@@ -124,7 +123,3 @@ def _warnings(status: Status) -> Iterable[Text]:
 
 def _number(number: int, state: JobState) -> Text:
     return Text(count(number), style=STYLES[state] if number else "bright_black")
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

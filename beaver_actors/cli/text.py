@@ -60,9 +60,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def jobs(number: int) -> str:
-    """ "1 job", "2,000 jobs"."""
-    return f"{number:,} job" if number == 1 else f"{number:,} jobs"
+def many(number: int, noun: str) -> str:
+    """A number of things: "1 job", "2,000 jobs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def rate(per_second: float) -> str:
