@@ -1,0 +1,96 @@
+"""Facts as events on the wire."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from beaver_actors.codec.wire import EventPush, EventsPush
+from beaver_actors.codec.wire_decode import decode_reply
+from beaver_actors.codec.wire_events import event_json, event_push, events_push
+from beaver_actors.core.facts import (
+    EVENT_NAMES,
+    Fact,
+    JobCancelled,
+    JobCancelRequested,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.job import JobError, Terms
+from beaver_actors.testing.strategies import facts
+
+T = 1_788_249_600_000
+AT, LATER = "2026-09-01T08:00:00.000Z", "2026-09-01T08:00:01.000Z"
+ERROR = JobError("ValueError", "bad", "Traceback")
+TOLD = {"type": "ValueError", "message": "bad", "traceback": "Traceback"}
+
+EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
+    (
+        JobEnqueued("j", T, Terms("k"), b'{"a":1}', T),
+        {"job_id": "j", "kind": "k", "queue": "default", "priority": 0, "args": {"a": 1}, "run_at": AT},
+    ),
+    (
+        JobEnqueued("j", T, Terms("k", "q", 5, tags=("t",)), b"{}", T + 1000, T + 1000),
+        {
+            "job_id": "j", "kind": "k", "queue": "q", "priority": 5, "tags": ["t"], "args": {},
+            "run_at": LATER, "expires_at": LATER,
+        },
+    ),
+    (JobStarted("j", T, "w", T + 1000), {"job_id": "j", "worker_id": "w", "deadline": LATER, "fence": 42}),
+    (JobStarted("j", T, "w"), {"job_id": "j", "worker_id": "w", "fence": 42}),
+    (JobProgressed("j", T, 7, b"[1]"), {"job_id": "j", "fence": 7, "progress": [1]}),
+    (JobCompleted("j", T, 7, b'"r"'), {"job_id": "j", "fence": 7, "result": "r"}),
+    (JobCompleted("j", T, 7), {"job_id": "j", "fence": 7, "result": None}),
+    (JobFailed("j", T, 7, ERROR, T + 1000), {"job_id": "j", "fence": 7, "error": TOLD, "run_at": LATER}),
+    (JobSnoozed("j", T, 7, T + 1000), {"job_id": "j", "fence": 7, "run_at": LATER}),
+    (JobReleased("j", T, 7), {"job_id": "j", "fence": 7}),
+    (JobRescued("j", T, 7, ERROR), {"job_id": "j", "fence": 7, "error": TOLD}),
+    (JobDied("j", T, "poison", ERROR), {"job_id": "j", "reason": "poison", "error": TOLD}),
+    (JobDied("j", T, "expired"), {"job_id": "j", "reason": "expired"}),
+    (JobCancelRequested("j", T), {"job_id": "j"}),
+    (JobCancelled("j", T), {"job_id": "j"}),
+    (JobRetried("j", T, T + 1000), {"job_id": "j", "run_at": LATER}),
+    (JobDeleted("j", T, "retention"), {"job_id": "j", "reason": "retention"}),
+    (QueuePaused("q", T), {"queue": "q"}),
+    (QueueResumed("q", T), {"queue": "q"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fact", "fields"), EXAMPLES)
+def test_an_event_says_what_happened(fact: Fact, fields: dict[str, object]) -> None:
+    """Every fact with all its fields, and no field that it does not have."""
+    head = {"lsn": 42, "event": EVENT_NAMES[type(fact)], "at": AT}
+    assert json.loads(event_json(42, fact)) == head | fields
+
+
+def test_every_fact_is_an_event() -> None:
+    """The examples above leave none out."""
+    assert {type(fact) for fact, _ in EXAMPLES} == set(EVENT_NAMES)
+
+
+@given(st.integers(1, 2**63 - 1), facts())
+def test_any_event_can_be_pushed_alone_or_in_a_batch(lsn: int, fact: Fact) -> None:
+    """P10: for arbitrary facts, both messages are valid and say the same."""
+    text = event_json(lsn, fact)
+    alone = decode_reply(event_push("s1", text).decode())
+    batch = decode_reply(events_push("s1", [text, text]).decode())
+    assert isinstance(alone, EventPush)
+    assert isinstance(batch, EventsPush)
+    assert alone.subscription == batch.subscription == "s1"
+    assert len(batch.events) == 2
+    for event in batch.events:
+        assert event.lsn == alone.lsn == lsn
+        assert all(getattr(event, name) == getattr(alone, name) for name in event.__struct_fields__)
