@@ -1,8 +1,8 @@
 """The state to a stream of bytes and back: what stands in a snapshot file.
 
-Everything that is not derived is stored: the LSN, the totals, the queues and every job. The stream is a
-header, chunks and an end mark, each with a checksum that continues the one before, so a stream that is cut
-short, damaged or put together from two is told. This file opens nothing and builds no index.
+Everything that is not derived is stored: LSN, time, totals, queues and every job. The stream is a header,
+chunks and an end mark, each with a checksum that continues the one before, so a stream that is cut short,
+damaged or put together from two is told. This file opens nothing and builds no index.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class SnapshotHeader(NamedTuple):
     job_count: int
 
 
-class _QueueRow(NamedTuple):
+class QueueRow(NamedTuple):
+    """A `Queue` as it is stored: its fields, in its order, without the counts, which are derived."""
+
     name: str
     paused: bool
     turn: int
@@ -140,8 +142,8 @@ def decode_snapshot(read: Callable[[int], bytes]) -> tuple[SnapshotHeader, State
 def _chunks(state: State) -> Iterator[bytes]:
     totals = asdict(state.totals)
     died = totals.pop("died")
-    queues = [_QueueRow(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
-    yield dump([totals, died, queues])
+    queues = [QueueRow(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
+    yield dump([state.time_ms, totals, died, queues])
     jobs: list[Job] = []
     size = 0
     for job in state.jobs.values():
@@ -206,14 +208,15 @@ def _read_chunks(read: Callable[[int], bytes], crc: int) -> Iterator[bytes]:
 
 
 def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
-    totals, died, queues = convert(
-        load(chunk), tuple[dict[str, int], dict[str, int], list[_QueueRow]], "chunk 0"
+    time_ms, totals, died, queues = convert(
+        load(chunk), tuple[int, dict[str, int], dict[str, int], list[QueueRow]], "chunk 0"
     )
     unknown = totals.keys() - {field.name for field in fields(Totals)}
     if unknown:
         raise CodecError(f"chunk 0: unknown totals {sorted(unknown)}")
     return State(
         lsn=header.lsn,
+        time_ms=time_ms,
         queues={row.name: Queue(*row) for row in queues},
         totals=Totals(**totals, died=died),
     )

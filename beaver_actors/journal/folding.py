@@ -58,7 +58,7 @@ def fold_snapshot(disk: Disk, through_lsn: int, keep: int, owner: str) -> Folded
         )
     return Folded(
         lsn=through_lsn,
-        keep_from_lsn=prune_snapshots(disk, keep),
+        keep_from_lsn=prune_snapshots(disk, keep, [refused.lsn for refused in replayed.refused]),
         bytes=size,
         jobs=len(replayed.state.jobs),
         facts=replayed.facts,

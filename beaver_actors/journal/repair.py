@@ -60,14 +60,31 @@ def repair(disk: Disk, settings: JournalSettings) -> Repaired | None:
     """
     lock = disk.lock(LOCK)
     try:
+        mended = _mend_format(disk)
         try:
-            format_of(disk)
-            replay(disk)
+            replayed = replay(disk)
         except Damaged as damage:
             return _repair(disk, settings, damage)
-        return None
+        return mended and mended._replace(
+            kept_lsn=replayed.state.lsn,
+            lost_from_lsn=replayed.state.lsn + 1,
+            lost_through_lsn=replayed.state.lsn,
+            jobs=len(replayed.state.jobs),
+            next_lsn=replayed.state.lsn + 1,
+        )
     finally:
         lock.release()
+
+
+def _mend_format(disk: Disk) -> Repaired | None:
+    """Write the file `format` anew if it cannot be read: no fact is in it."""
+    try:
+        format_of(disk)
+    except Damaged as damage:
+        aside = _move_aside(disk, [FORMAT])
+        mark_format(disk)
+        return Repaired(aside, 0, 1, 0, 0, 1, damage)
+    return None
 
 
 def _repair(disk: Disk, settings: JournalSettings, damage: Damaged) -> Repaired:
@@ -88,9 +105,7 @@ def _repair(disk: Disk, settings: JournalSettings, damage: Damaged) -> Repaired:
         disk,
         [segment_name(lsn) for lsn in old_segments],
         [snapshot_name(lsn) for lsn in old_snapshots],
-        [FORMAT] if damage.file == FORMAT else [],
     )
-    mark_format(disk)
     return Repaired(
         aside=aside,
         kept_lsn=kept_lsn,

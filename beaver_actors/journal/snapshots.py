@@ -7,7 +7,7 @@ the bytes mean is `codec/snapshot_codec.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from beaver_actors.codec.fact_codec import CodecError
@@ -141,15 +141,23 @@ def remove_temporaries(disk: Disk) -> list[str]:
     return names
 
 
-def prune_snapshots(disk: Disk, keep: int) -> int:
-    """Delete all but the `keep` newest snapshots; return the first LSN that the oldest kept one lacks."""
+def prune_snapshots(disk: Disk, keep: int, refused_lsns: Collection[int] = ()) -> int:
+    """Delete what is older than the `keep` newest snapshots; return the first LSN that the oldest of those
+    lacks: the log is needed from there on.
+
+    Args:
+        refused_lsns: snapshots that are known to be unreadable; they count for nothing.
+    """
     lsns = list_snapshots(disk)
-    for lsn in lsns[keep:]:
-        disk.unlink(snapshot_name(lsn))
-    if lsns[keep:]:
-        disk.sync_directory(SNAPSHOTS)
-    # With fewer than `keep`, the whole log is what stands in for the missing ones.
-    return lsns[keep - 1] + 1 if len(lsns) >= keep else 1
+    readable = [lsn for lsn in lsns if lsn not in refused_lsns]
+    if len(readable) < keep:
+        return 1  # the whole log stands in for the missing ones
+    oldest_kept = readable[keep - 1]
+    for lsn in lsns:
+        if lsn < oldest_kept:
+            disk.unlink(snapshot_name(lsn))
+    disk.sync_directory(SNAPSHOTS)
+    return oldest_kept + 1
 
 
 def _write(file: DiskFile, pieces: Iterable[bytes], make_room: Callable[[], bool]) -> int:
