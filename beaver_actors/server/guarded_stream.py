@@ -24,7 +24,6 @@ class GuardedStream(trio.abc.Stream):
         self, stream: trio.abc.Stream, first: bytes, inbox_bytes_max: int, send_timeout: float
     ) -> None:
         self.received_bytes = 0
-        self.reading = False  # waiting for the client, not for the handler
         self.torn = False  # a frame was sent in part, so nothing sent after it could be understood
         self.more_follows = False  # the writer is about to send again: what is sent now may wait for that
         self._gathered = bytearray()
@@ -34,7 +33,7 @@ class GuardedStream(trio.abc.Stream):
         self._held: deque[int] = deque()  # the size of each message that waits for the handler
         self._held_bytes = 0
         self._may_read = trio.Event()
-        self._is_open = self._draining = self._closed = False
+        self._is_open = self._reading = self._draining = self._closed = False
 
     def open(self) -> None:
         """The opening handshake is done: what follows are frames."""
@@ -57,13 +56,18 @@ class GuardedStream(trio.abc.Stream):
         self._draining = True
         self._may_read.set()
 
+    def is_silent_since(self, received_bytes: int) -> bool:
+        """Whether the client has sent nothing since `received_bytes` was read, although we listen. While the
+        handler is behind, the socket is left unread: then the silence is ours."""
+        return self.received_bytes == received_bytes and self._reading
+
     def unsent(self) -> bytes:
         """Returns, once, what was gathered for a send that will not come any more."""
         data, self._gathered = bytes(self._gathered), bytearray()
         return data
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        while not self._is_open or (self._held_bytes >= self._inbox_bytes_max and not self._draining):
+        while not self._closed and not self._may_read_now():
             self._may_read = trio.Event()
             await self._may_read.wait()
         if self._closed:
@@ -73,11 +77,11 @@ class GuardedStream(trio.abc.Stream):
             data: bytes | bytearray = self._first
             self._first = b""
         else:
-            self.reading = True
+            self._reading = True
             try:
                 data = await self._stream.receive_some(max_bytes)
             finally:
-                self.reading = False
+                self._reading = False
         self.received_bytes += len(data)
         return data
 
@@ -95,8 +99,12 @@ class GuardedStream(trio.abc.Stream):
             with trio.move_on_after(self._send_timeout) as scope:
                 await self._stream.send_all(memoryview(data)[sent:])
             if scope.cancelled_caught:
+                await self.aclose()  # nothing more is read either
                 raise trio.BrokenResourceError(f"the client took nothing for {self._send_timeout} s")
         self.torn = False
+
+    def _may_read_now(self) -> bool:
+        return self._is_open and (self._draining or self._held_bytes < self._inbox_bytes_max)
 
     def _send_now(self, data: bytes | bytearray | memoryview) -> int:
         """Sends what the socket takes at once, which is nearly always all: a time limit costs more than

@@ -38,14 +38,14 @@ class Request:
 
     `path` is still percent-encoded, `query` and `params` (the pattern's `{names}`) are decoded. `headers` has
     lower-case names; a repeated header is joined with ", " (RFC 9110 §5.3). `peer` is the client's address,
-    for logs.
+    for logs. Headers and body are not shown by repr: they hold tokens and other people's data.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     params: Mapping[str, str] = field(default_factory=dict)
     peer: str = ""
     version: str = "1.1"

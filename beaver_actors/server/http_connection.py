@@ -3,6 +3,7 @@ client what it did wrong. It alone speaks h11. It never opens a socket, and neve
 "this is not HTTP"."""
 
 from dataclasses import dataclass, replace
+from http.client import responses
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -103,7 +104,8 @@ class HttpConnection:
             headers.append(("Content-Length", str(len(response.body))))
         if last:
             headers.append(("Connection", "close"))
-        data = self._h11.send(h11.Response(status_code=response.status, headers=headers))
+        reason = responses.get(response.status, "").encode("ascii")
+        data = self._h11.send(h11.Response(status_code=response.status, headers=headers, reason=reason))
         if has_body and self._method != "HEAD":
             data += self._h11.send(h11.Data(data=response.body))
         data += self._h11.send(h11.EndOfMessage())

@@ -204,20 +204,16 @@ class WebSocket:
         while True:
             heard_bytes = self._stream.received_bytes
             await trio.sleep(self._settings.ping_interval)
-            if not self._is_silent_since(heard_bytes):
+            if not self._stream.is_silent_since(heard_bytes):
                 continue
             with trio.move_on_after(self._settings.ping_timeout):
                 try:
                     await self._connection.ping()
                 except ConnectionClosed:
                     return
-            if self._is_silent_since(heard_bytes):
+            if self._stream.is_silent_since(heard_bytes):
                 self._start_closing(1011, f"no answer to a ping within {self._settings.ping_timeout} s")
                 return
-
-    def _is_silent_since(self, heard_bytes: int) -> bool:
-        # While the handler is behind, the socket is left unread: then the silence is ours.
-        return self._stream.received_bytes == heard_bytes and self._stream.reading
 
 
 Handler = Callable[[WebSocket], Awaitable[None]]

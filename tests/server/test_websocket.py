@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import trio
 import trio.testing
+import trio_websocket
 import websockets.asyncio.client
 import websockets.sync.client
 import websockets.trio.client
@@ -527,6 +528,28 @@ async def test_a_slow_handler_holds_its_client_back(autojump_clock: trio.testing
     assert not failures
 
 
+async def test_a_goodbye_overtakes_the_messages_that_nobody_takes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """close, over memory with a jumping clock: inbox and socket are full, and both sides still end in order."""
+
+    async def busy(opened: WebSocket) -> None:
+        await trio.sleep(100)
+        await opened.close(1001, "going away")
+        assert await opened.receive() is None
+
+    for size in (10, 60_000):
+        async with over_memory(busy, inbox_bytes_max=200_000) as (client, failures):
+            await client.send_all(frame(BINARY, bytes(size)) * 100)
+            started = trio.current_time()
+            assert await read_close(client) == (1001, "going away")
+            await client.send_all(frame(CLOSE, b"\x03\xe9"))
+            assert await read_all(client) == b""
+            assert trio.current_time() - started == pytest.approx(100)
+            await client.aclose()
+        assert not failures
+
+
 async def test_a_silent_client_is_asked_and_let_go(autojump_clock: trio.testing.MockClock) -> None:
     """Keepalive, over memory with a jumping clock: after one interval a ping, after one time limit the
     end."""
@@ -653,3 +676,24 @@ def test_no_frames_break_a_connection(parts: list[bytes]) -> None:
         trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert ended == [True]
     assert logs == []
+
+
+async def test_an_unknown_fault_of_the_library_ends_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard, over loopback with a fault put into the library: 1011 for that client, life for all others."""
+
+    async def fault(self: object, event: object) -> None:
+        raise RuntimeError("a fault in the library")
+
+    async with serving() as served, await served.open_raw() as neighbour:
+        with monkeypatch.context() as patch:
+            patch.setattr(trio_websocket.WebSocketConnection, "_handle_ping_event", fault)
+            stream = await served.open_raw()
+        async with stream:
+            with capture_logs() as logs:
+                await stream.send_all(frame(PING, b"boom"))
+                assert await read_close(stream) == (1011, "internal error")
+                assert await read_all(stream) == b""
+            assert [entry["event"] for entry in logs] == ["websocket_library_failed"]
+        await neighbour.send_all(frame(PING, b"and you?"))
+        assert await read_frame(neighbour) == (PONG, b"and you?")
+        await served.assert_serves()

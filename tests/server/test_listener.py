@@ -1,0 +1,381 @@
+"""The listener: many connections at once, of all kinds, over several lives, and on sockets that may not be
+had."""
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+import ssl
+
+import pytest
+import trio
+import trio.testing
+import trustme
+import websockets.sync.client
+import websockets.trio.client
+from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+
+from beaver_actors.server.auth import Auth
+from beaver_actors.server.http import Request, Response, Routes, json_response
+from beaver_actors.server.http_connection import HttpSettings
+from beaver_actors.server.listener import Listener, ListenerSettings
+from beaver_actors.server.sockets import ListenError, address_text, open_listeners
+from beaver_actors.server.websocket import WebSocket
+from tests.server.support import (
+    OPENING,
+    TEXT,
+    echo,
+    frame,
+    healthz,
+    read_all,
+    read_frame,
+    read_until,
+    serving,
+)
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST_HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+async def test_http_and_websocket_share_a_connection() -> None:
+    """The listener, over loopback: an upgrade as a later request, pipelined behind others with its first
+    frame."""
+    async with serving() as served:
+        async with await served.connect() as stream:
+            await stream.send_all(HEALTH + HEALTH + OPENING + frame(TEXT, b"hello"))
+            for status in (b"200", b"200", b"101"):
+                assert (await read_until(stream, b"\r\n\r\n")).startswith(b"HTTP/1.1 " + status)
+                if status == b"200":
+                    await read_until(stream, b"}")
+            assert await read_frame(stream) == (TEXT, b"hello")
+        assert served.listener.connections_total == 1
+        await served.assert_serves()
+
+
+async def test_a_listener_may_serve_http_alone() -> None:
+    """The listener, over loopback: as for the metrics port; an upgrade there is only a wrong request."""
+    routes = Routes()
+    routes.add("GET", "/metrics", healthz)
+    listeners, (address,) = await open_listeners("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Listener(routes).serve, listeners)
+        host, port = address.split(":")
+        for head, status in ((LAST_HEALTH.replace(b"healthz", b"metrics"), b"200"), (OPENING, b"404")):
+            async with await trio.open_tcp_stream(host, int(port)) as stream:
+                await stream.send_all(head)
+                await stream.send_eof()
+                assert (await read_all(stream)).startswith(b"HTTP/1.1 " + status)
+        nursery.cancel_scope.cancel()
+    listeners[0].socket.close()
+
+
+async def test_connections_over_the_cap_are_told_to_come_back() -> None:
+    """The cap (P11), over loopback: 503 with Retry-After, no hanging; room is room again."""
+    async with serving(settings=ListenerSettings(connections_max=3)) as served:
+        held = [await served.open_raw() for _ in range(3)]
+        for _ in range(5):
+            answer = await served.ask(b"")
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 1\r\n" in answer
+            assert b'"code":"overloaded"' in answer
+        with pytest.raises(InvalidStatus, match="503"):
+            async with websockets.trio.client.connect(served.url(), proxy=None):
+                pass
+        assert (served.listener.connections, served.listener.connections_refused) == (3, 6)
+        for stream in held:
+            await stream.send_all(frame(TEXT, b"unharmed"))
+            assert await read_frame(stream) == (TEXT, b"unharmed")
+            await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        await served.assert_serves()
+
+
+async def test_half_open_handshakes_by_the_hundred_pass() -> None:
+    """Time limit and cap (P11), over loopback: clients that say nothing, or half of something, are let go,
+    and while they fill the server a normal client is told so."""
+    settings = ListenerSettings(connections_max=200, http=HttpSettings(handshake_timeout=0.3))
+    async with serving(settings=settings) as served:
+        held = [await served.connect() for _ in range(200)]
+        for number, stream in enumerate(held):
+            await stream.send_all(
+                [b"", b"G", OPENING[:-2], b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "][number % 4]
+            )
+        answer = await served.ask(LAST_HEALTH)
+        assert answer.startswith((b"HTTP/1.1 503 ", b"HTTP/1.1 200 "))
+        for number, stream in enumerate(held):
+            assert (await read_all(stream)).startswith(b"" if number % 4 == 0 else b"HTTP/1.1 408 ")
+            await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.listener.connections == 0
+        assert not served.failures
+        await served.assert_serves()
+
+
+async def test_running_out_of_descriptors_is_survived() -> None:
+    """The accept loop, over loopback with a real limit: who waits meanwhile is served afterwards."""
+    async with serving() as served:
+        waiting = socket.socket()  # has its descriptor already
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with capture_logs() as logs:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free_descriptor(), hard))
+                waiting.connect(("127.0.0.1", served.port))
+                while not logs:
+                    await trio.lowlevel.checkpoint()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert {entry["event"] for entry in logs} == {"accept_failed"}
+        waiting.setblocking(False)
+        async with trio.SocketStream(trio.socket.from_stdlib_socket(waiting)) as stream:
+            await stream.send_all(LAST_HEALTH)
+            assert (await read_all(stream)).startswith(b"HTTP/1.1 200 ")
+        await served.assert_serves()
+
+
+async def test_a_client_that_gives_up_before_it_is_accepted_is_no_trouble() -> None:
+    """The accept loop, with errors put in front of a real socket: Linux hides these, other systems do not."""
+
+    class Troubled(trio.abc.Listener[trio.SocketStream]):
+        def __init__(self, real: trio.SocketListener) -> None:
+            self.real = real
+            self.errors = [errno.ECONNABORTED, errno.ENOBUFS, errno.EPROTO]
+
+        async def accept(self) -> trio.SocketStream:
+            if self.errors:
+                raise OSError(self.errors.pop(), "trouble")
+            return await self.real.accept()
+
+        async def aclose(self) -> None:
+            await self.real.aclose()
+
+    routes = Routes()
+    routes.add("GET", "/healthz", healthz)
+    listeners, _ = await open_listeners("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery, Troubled(listeners[0]) as troubled:
+        await nursery.start(Listener(routes).serve, [troubled])
+        async with await trio.testing.open_stream_to_socket_listener(listeners[0]) as stream:
+            await stream.send_all(LAST_HEALTH)
+            assert (await read_all(stream)).startswith(b"HTTP/1.1 200 ")
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1001, "going away"), (1012, "restarting")])
+async def test_stopping_says_goodbye_finishes_what_runs_and_serves_again(code: int, reason: str) -> None:
+    """stop, over loopback: WebSockets get the code, a request under way its answer, idle connections their
+    end; who comes in between is served by the next life on the same socket."""
+    entered = finish = trio.Event()
+
+    async def slow(request: Request) -> Response:
+        entered.set()
+        await finish.wait()
+        return json_response(200, "done")
+
+    routes = Routes()
+    routes.add("GET", "/slow", slow)
+    routes.add("GET", "/healthz", healthz)
+    listener = Listener(routes, websocket_handler=echo)
+    listeners, _ = await open_listeners("127.0.0.1", 0)
+    port = listeners[0].socket.getsockname()[1]
+    for _ in range(2):
+        entered, finish = trio.Event(), trio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            await nursery.start(listener.serve, listeners)
+            client = await stack.enter_async_context(
+                websockets.trio.client.connect(f"ws://127.0.0.1:{port}/ws", proxy=None)
+            )
+            idle = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            asking = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            await idle.send_all(HEALTH)
+            await read_until(idle, b"}")
+            await asking.send_all(
+                LAST_HEALTH.replace(b"healthz", b"slow").replace(b"Connection: close\r\n", b"")
+            )
+            await entered.wait()
+
+            listener.stop(code, reason)
+            assert await read_all(idle) == b""
+            with pytest.raises(ConnectionClosedOK if code == 1001 else ConnectionClosedError):
+                await client.recv()
+            assert (client.close_code, client.close_reason) == (code, reason)
+            early = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            await early.send_all(LAST_HEALTH)
+            finish.set()
+            answer = await read_all(asking)
+            assert answer.endswith(b'"done"')
+            assert b"Connection: close\r\n" in answer
+            await asking.aclose()
+            await idle.aclose()
+            while listener.connections:
+                await trio.lowlevel.checkpoint()
+            await nursery.start(listener.serve, listeners)
+            assert (await read_all(early)).startswith(b"HTTP/1.1 200 ")
+            nursery.cancel_scope.cancel()
+    listeners[0].socket.close()
+
+
+async def test_a_stop_with_a_deadline_ends_what_does_not_end() -> None:
+    """stop, over memory with a jumping clock would do as well: a handler that never returns is cancelled by
+    the caller's scope."""
+    cancelled = trio.Event()
+
+    async def stubborn(opened: WebSocket) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    listener = Listener(Routes(), websocket_handler=stubborn)
+    listeners, (address,) = await open_listeners("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.serve, listeners)
+        async with websockets.trio.client.connect(f"ws://{address}/", proxy=None) as client:
+            listener.stop()
+            with pytest.raises(ConnectionClosedOK):
+                await client.recv()
+            assert not cancelled.is_set()
+            nursery.cancel_scope.cancel()
+    assert cancelled.is_set()
+    assert listener.connections == 0
+    listeners[0].socket.close()
+
+
+async def test_a_guarded_server_asks_everybody_but_the_health_checker() -> None:
+    """Auth in the listener, over loopback: WebSocket and routes want the token, /healthz is open."""
+    routes = Routes()
+    routes.add("POST", "/jobs", healthz)
+    async with serving(routes=routes, auth=Auth("s3cret")) as served:
+        post = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%sContent-Length: 2\r\n\r\n{}"
+        answer = await served.ask(post % b"")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b'WWW-Authenticate: Bearer realm="beaver_actors"\r\n' in answer
+        assert (await served.ask(post % b"Authorization: Bearer s3cret\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert (await served.ask(LAST_HEALTH)).startswith(b"HTTP/1.1 200 ")
+        refused = OPENING.replace(b"Upgrade\r\nSec", b"Upgrade, close\r\nSec")
+        assert (await served.ask(refused)).startswith(b"HTTP/1.1 401 ")
+        headers = {"Authorization": "Bearer s3cret"}
+        async with websockets.trio.client.connect(
+            served.url(), additional_headers=headers, proxy=None
+        ) as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+
+
+async def test_a_foreign_page_gets_no_websocket_and_posts_nothing() -> None:
+    """Auth in the listener, over loopback: no token is set, so only Origin and Host tell the page from the
+    user."""
+    posted: list[Request] = []
+
+    async def post(request: Request) -> Response:
+        posted.append(request)
+        return json_response(200, None)
+
+    routes = Routes()
+    routes.add("POST", "/jobs", post)
+    async with serving(routes=routes, auth=Auth(None)) as served:
+        with pytest.raises(InvalidStatus, match="403"):
+            async with websockets.trio.client.connect(
+                served.url(), additional_headers={"Origin": "https://evil.example"}, proxy=None
+            ):
+                pass
+        form = b"POST /jobs HTTP/1.1\r\nHost: %s\r\nOrigin: http://%s\r\nContent-Length: 2\r\n\r\n{}"
+        for host, origin in ((b"localhost", b"evil.example"), (b"evil.example", b"evil.example")):
+            assert (await served.ask(form % (host, origin))).startswith(b"HTTP/1.1 403 ")
+        assert posted == []
+        await served.assert_serves()
+
+
+async def test_tls_streams_are_served_like_any_other() -> None:
+    """The listener on TLS, over loopback: wss with a real certificate chain, and plain bytes at the TLS
+    port."""
+    authority = trustme.CA()
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(ours)
+    theirs = ssl.create_default_context()
+    authority.configure_trust(theirs)
+    listeners, _ = await open_listeners("127.0.0.1", 0)
+    port = listeners[0].socket.getsockname()[1]
+    over_tls = [trio.SSLListener(listener, ours, https_compatible=True) for listener in listeners]
+    failures: list[Exception] = []
+    settings = ListenerSettings(http=HttpSettings(handshake_timeout=5))
+    listener = Listener(Routes(), websocket_handler=echo, settings=settings, on_failure=failures.append)
+
+    def speak() -> None:
+        with websockets.sync.client.connect(f"wss://localhost:{port}/", ssl=theirs, proxy=None) as client:
+            for message in ("hello", "a" * 300_000):
+                client.send(message)
+                assert client.recv() == message
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.serve, over_tls)
+        await trio.to_thread.run_sync(speak)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as plain:
+            await plain.send_all(HEALTH)
+            assert b"HTTP/1.1" not in await read_all(plain)
+        await trio.to_thread.run_sync(speak)
+        nursery.cancel_scope.cancel()
+    assert not failures
+    listeners[0].socket.close()
+
+
+async def test_a_port_in_use_is_told_with_what_to_do() -> None:
+    """open_listeners, on loopback."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ListenError) as error:
+            await open_listeners("127.0.0.1", port)
+    assert str(error.value).startswith(
+        f"address already in use: 127.0.0.1:{port} (another server? use --listen"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words"),
+    [
+        ("no-such-host.invalid", 0, "unknown host: 'no-such-host.invalid'"),
+        ("bad host", 0, "unknown host: 'bad host'"),
+        ("a" * 300, 0, "unknown host: "),
+        ("192.0.2.1", 0, "not an address of this machine: 192.0.2.1:0"),
+        ("127.0.0.1", 65_536, "port: expected 0 to 65535, got 65536"),
+        ("127.0.0.1", -1, "port: expected 0 to 65535, got -1"),
+    ],
+)
+async def test_an_address_that_cannot_be_had_is_told(host: str, port: int, words: str) -> None:
+    """open_listeners, by example."""
+    with pytest.raises(ListenError) as error:
+        await open_listeners(host, port)
+    assert str(error.value).startswith(words)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may take any port")
+async def test_a_port_that_needs_privileges_is_told() -> None:
+    """open_listeners, on loopback."""
+    with pytest.raises(ListenError, match=r"permission denied: 127\.0\.0\.1:1 "):
+        await open_listeners("127.0.0.1", 1)
+
+
+async def test_all_addresses_of_a_name_get_the_same_free_port() -> None:
+    """open_listeners, on loopback: "localhost" may be two addresses; port 0 is one port."""
+    listeners, addresses = await open_listeners("localhost", 0)
+    assert len(listeners) == len(addresses) >= 1
+    assert len({listener.socket.getsockname()[1] for listener in listeners}) == 1
+    assert all(address.rpartition(":")[0] in ("127.0.0.1", "[::1]") for address in addresses)
+    for listener in listeners:
+        await listener.aclose()
+
+
+def test_addresses_are_written_as_people_write_them() -> None:
+    """address_text, by example."""
+    assert address_text(("127.0.0.1", 7440)) == "127.0.0.1:7440"
+    assert address_text(("::1", 7440, 0, 0)) == "[::1]:7440"
+    assert address_text("/run/beaver.sock") == "/run/beaver.sock"
+
+
+def _lowest_free_descriptor() -> int:
+    probe = os.dup(0)
+    os.close(probe)
+    return probe
