@@ -6,20 +6,26 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
 
 from beaver_actors import __version__
 from beaver_actors.cli.config import config
-from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.enqueue import enqueue
+from beaver_actors.cli.exits import Exit, Failure, leaves
+from beaver_actors.cli.jobs import jobs
 from beaver_actors.cli.offline import log, verify
 from beaver_actors.cli.options import DEBUG, debug_option
+from beaver_actors.cli.queues import queues
 from beaver_actors.cli.run import run
+from beaver_actors.cli.status import status
+from beaver_actors.cli.tail import tail
 
 SECTIONS = {
     "The server": ("run", "config"),
+    "Jobs": ("enqueue", "jobs", "queues"),
+    "Watching": ("status", "tail"),
     "Data directory, without a server": ("log", "verify"),
 }
 """The order of `--help`."""
@@ -65,20 +71,20 @@ def beaver(context: click.Context) -> None:
         context.color = False
 
 
-for command in (run, config, log, verify):
+for command in (run, config, enqueue, jobs, queues, status, tail, log, verify):
     beaver.add_command(command)
 
 
 def _end(context: click.Context, error: BaseException) -> NoReturn:
     """End the process for an error that no command has given a meaning."""
-    if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
+    found = list(leaves(error))
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in found):
         context.exit(Exit.INTERRUPTED)
-    if isinstance(error, BrokenPipeError):
+    if any(isinstance(leaf, BrokenPipeError) for leaf in found):
         # Python flushes standard output once more at its end; there must be something to flush it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         context.exit(Exit.BROKEN_PIPE)
-    leaves = list(_leaves(error))
-    known = next((leaf for leaf in leaves if isinstance(leaf, click.ClickException)), None)
+    known = next((leaf for leaf in found if isinstance(leaf, click.ClickException)), None)
     if known is not None:
         raise known
     if not isinstance(error, Exception):
@@ -86,7 +92,7 @@ def _end(context: click.Context, error: BaseException) -> NoReturn:
     if context.meta.get(DEBUG):
         traceback.print_exception(error)
         context.exit(Exit.ERROR)
-    first = leaves[0]
+    first = found[0]
     if isinstance(first, OSError):
         where = f"{first.filename}: " if first.filename else ""
         raise Failure(Exit.ERROR, f"{where}{first.strerror or first}")
@@ -95,12 +101,3 @@ def _end(context: click.Context, error: BaseException) -> NoReturn:
         f"{type(first).__name__}: {first}",
         "This is a fault of the program. Run the command again with --debug and report what it prints.",
     )
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors themselves, out of the groups that a nursery wraps them in."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

@@ -3,12 +3,13 @@ order in time or where they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
+from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.text import clock_time, compact, cut, to_ms
-from beaver_actors.client.views import Event
+from beaver_actors.client.views import Event, Gap
 from beaver_actors.core.facts import EVENT_NAMES
 
 COLOURS = {
@@ -32,6 +33,24 @@ def event_line(event: Event) -> str:
     return f"{event.lsn:>9}  {at}  {name}{about}" + "".join(f"  {detail}" for detail in _details(event))
 
 
+def gap_line(gap: Gap) -> str:
+    """The events that are gone for good, in their place."""
+    gone = f"LSN {gap.from_lsn:,} to {gap.to_lsn:,} are gone: a snapshot stands for them"
+    return click.style(f"{'–':>9}  {gone}", fg="yellow")
+
+
+def check_event_names(names: Sequence[str]) -> None:
+    """Refuse a name that no event has.
+
+    Raises:
+        Failure: says which there are.
+    """
+    known = sorted(EVENT_NAMES.values())
+    if unknown := [name for name in names if name not in known]:
+        advice = f"There are {', '.join(known)}."
+        raise Failure(Exit.USAGE, f'--event: no event is called "{unknown[0]}"', advice)
+
+
 def _details(event: Event) -> Iterator[str]:
     if event.kind is not None:
         yield click.style(cut(event.kind), bold=True)
@@ -50,6 +69,6 @@ def _details(event: Event) -> Iterator[str]:
         yield cut(f"{event.error.type}: {event.error.message}", VALUE_WIDTH)
     if event.reason is not None:
         yield f"reason={cut(event.reason)}"
-    for value in (event.args, event.progress, event.result):
+    for value in (event.args or None, event.progress, event.result):
         if value is not None:
             yield compact(value, VALUE_WIDTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import IO, Any
 
@@ -49,7 +50,16 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write it to standard error, the first word in red on a terminal."""
-        label = click.style("error:", fg="red", bold=True)
+        label = click.style("Error:", fg="red", bold=True)
         click.echo(f"{label} {self.message}", file=file, err=file is None)
         if self.advice:
             click.echo(f"  {self.advice}", file=file, err=file is None)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors themselves, out of the groups that a nursery wraps them in."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

@@ -35,7 +35,7 @@ def jobs_table(shown: Sequence[JobInfo], now_ms: int) -> Table:
     table.add_column("state", no_wrap=True, min_width=max(map(len, JobState)))
     table.add_column("kind", no_wrap=True)
     table.add_column("queue", no_wrap=True)
-    table.add_column("runs", justify="right", no_wrap=True, min_width=5)
+    table.add_column("runs", justify="right", no_wrap=True, min_width=4)
     table.add_column("age", justify="right", no_wrap=True, min_width=6)
     table.add_column("about", no_wrap=True, ratio=1)
     for job in shown:
@@ -44,7 +44,7 @@ def jobs_table(shown: Sequence[JobInfo], now_ms: int) -> Table:
             Text(words(job.state), style=STYLES[job.state]),
             Text(cut(job.kind)),
             Text(cut(job.queue)),
-            f"{job.attempt}/{job.max_attempts}" if job.attempt else "–",
+            str(job.attempt) if job.attempt else "–",
             age(max(0, now_ms - to_ms(job.created_at))),
             _about(job),
         )
@@ -120,7 +120,7 @@ def _about(job: JobInfo) -> Text:
         text.append(f"{WAITS_FOR.get(job.waits_for, job.waits_for)}  ", style="yellow")
     elif job.state is JobState.SCHEDULED:
         text.append(f"runs at {clock_time(to_ms(job.run_at))[:19]}  ", style="blue")
-    return text.append(compact(job.args, 200))
+    return text.append(compact(job.args, 200)) if job.args else text
 
 
 def _state(job: JobInfo) -> Text:

@@ -3,8 +3,12 @@ after a lost connection is harmless (P5) and a bad one is found before any is se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from beaver_actors.cli.jobs_file import JobsFileError, Problem, Read
+from beaver_actors.client.new_jobs import new_id
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_decode import Limits, read
 from beaver_actors.codec.wire_errors import WireError
@@ -16,12 +20,10 @@ class JobReader:
     """Makes jobs of JSON text.
 
     Args:
-        ids: makes ids for jobs that have none.
         job_bytes_max: the largest `args` and `meta` of one job; the server has a limit of its own.
     """
 
-    def __init__(self, ids: JobIds, job_bytes_max: int) -> None:
-        self._ids = ids
+    def __init__(self, job_bytes_max: int) -> None:
         self._limits = Limits(job_bytes=job_bytes_max)
 
     def __call__(self, text: str) -> NewJobObject:
@@ -32,8 +34,30 @@ class JobReader:
         """
         try:
             job = read(NewJobObject, msgspec.Raw(text.encode("utf-8")))
-            (checked,) = new_jobs([job], self._ids, self._limits, Defaults(), path="")
+            if job.id is None:
+                job.id = new_id()
+            new_jobs([job], _NO_IDS, self._limits, Defaults(), path="")
         except WireError as error:
             raise ValueError(error.message) from None
-        job.id = checked.job_id
         return job
+
+
+def refuse_repeated_ids(name: str, jobs: Sequence[Read[NewJobObject]]) -> None:
+    """Refuse a file in which two jobs have the same id: one of them would be lost.
+
+    Raises:
+        JobsFileError: names the lines.
+    """
+    lines: dict[str | None, int] = {}
+    problems: list[Problem] = []
+    for line, job in jobs:
+        if job.id in lines:
+            first = lines[job.id]
+            problems.append(Problem(line, f'id: "{job.id}" is the id of the job on line {first} already'))
+        lines.setdefault(job.id, line)
+    if problems:
+        raise JobsFileError(name, problems)
+
+
+_NO_IDS = JobIds(lambda: 0, lambda bits: 0)
+"""Every job has one by then."""

@@ -55,14 +55,9 @@ def log(
 
     Needs no server and may run beside one. What a snapshot has replaced is gone from the log.
     """
-    from beaver_actors.cli.events import event_line
-    from beaver_actors.core.facts import EVENT_NAMES
+    from beaver_actors.cli.events import check_event_names, event_line
 
-    known = sorted(EVENT_NAMES.values())
-    if unknown := [name for name in names if name not in known]:
-        raise Failure(
-            Exit.USAGE, f'--event: no event is called "{unknown[0]}"', f"There are {', '.join(known)}."
-        )
+    check_event_names(names)
     with telling_of_the_journal():
         events = _events(data_dir, from_lsn, frozenset(job_ids), frozenset(names))
         for event in islice(events, limit):

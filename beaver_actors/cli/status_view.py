@@ -3,7 +3,7 @@ text, so that no job can colour or move the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -32,12 +32,12 @@ def status_view(
         pulse: rates, when there are any.
         trouble: why there is nothing newer.
     """
-    states = [state for state in JobState if state in ALWAYS_SHOWN or status.states.get(state)]
+    states = _shown_states(status.states)
     parts: list[RenderableType] = [_headline(status, url), "", _states(status, states)]
     if pulse is not None:
         parts += ["", _rates(pulse)]
     if status.queues:
-        parts += ["", queues_table(status.queues, parse_time_ms(status.at), states)]
+        parts += ["", queues_table(status.queues, parse_time_ms(status.at))]
     if warnings := list(_warnings(status)):
         parts += ["", *warnings]
     if trouble is not None:
@@ -45,10 +45,9 @@ def status_view(
     return Group(*parts)
 
 
-def queues_table(
-    queues: dict[str, QueueObject], now_ms: int, states: Sequence[JobState] = tuple(JobState)
-) -> Table:
+def queues_table(queues: dict[str, QueueObject], now_ms: int) -> Table:
     """One row for each queue. `now_ms` by the server's clock, milliseconds UTC."""
+    states = _shown_states(*(queue.states for queue in queues.values()))
     table = plain_table("queue")
     for state in states:
         table.add_column(words(state), justify="right")
@@ -61,6 +60,11 @@ def queues_table(
         waited = duration(max(0, now_ms - parse_time_ms(oldest))) if oldest is not None else "–"
         table.add_row(label, *(_number(queue.states.get(state, 0), state) for state in states), waited)
     return table
+
+
+def _shown_states(*counts: Mapping[JobState, int]) -> Sequence[JobState]:
+    """The states worth a column."""
+    return [state for state in JobState if state in ALWAYS_SHOWN or any(count.get(state) for count in counts)]
 
 
 def _headline(status: Status, url: str) -> Text:

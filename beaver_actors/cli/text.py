@@ -16,8 +16,9 @@ def duration(duration_ms: float) -> str:
     whole_ms = round(duration_ms)
     if whole_ms < 1_000:
         return f"{whole_ms} ms"
-    if whole_ms < 60_000:
-        return f"{whole_ms / 1_000:.3g} s" if whole_ms < 59_950 else "1 m"
+    if whole_ms < 59_950:
+        return f"{whole_ms / 1_000:.1f}".removesuffix(".0") + " s"
+    whole_ms = max(whole_ms, 60_000)
     for (unit, unit_ms), (below, below_ms) in pairwise(MILLISECONDS_PER_UNIT):
         if whole_ms >= unit_ms:
             many, rest = divmod(whole_ms // below_ms, unit_ms // below_ms)

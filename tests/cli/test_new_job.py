@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 
 from beaver_actors.cli.jobs_file import JobsFileError, read_jobs
-from beaver_actors.cli.new_job import JobReader
-from beaver_actors.codec.ids import JobIds
+from beaver_actors.cli.new_job import JobReader, refuse_repeated_ids
 
 
 def make_reader(job_bytes_max: int = 1_000) -> JobReader:
-    draws = count(1)
-    return JobReader(JobIds(lambda: 1_795_470_720_250, lambda bits: next(draws)), job_bytes_max)
+    return JobReader(job_bytes_max)
 
 
 def test_a_job_without_an_id_is_given_one() -> None:
@@ -71,4 +67,17 @@ def test_bad_fields_are_told_with_the_line_of_the_job() -> None:
     assert str(raised.value).splitlines() == [
         "jobs.json:2: args: expected object, got text",
         'jobs.json:3: dellay: unknown field; did you mean "delay"?',
+    ]
+
+
+def test_an_id_that_two_jobs_claim_is_refused() -> None:
+    """P5, by example: the second would be taken for the first and never run; also within one line."""
+    again = b'{"kind": "a", "id": "y"}, {"kind": "b", "id": "x"}, {"kind": "a", "id": "y"}'
+    content = b'[{"kind": "a", "id": "x"},\n' + again + b"]"
+    jobs = read_jobs("jobs.json", content, make_reader())
+    with pytest.raises(JobsFileError) as raised:
+        refuse_repeated_ids("jobs.json", jobs)
+    assert str(raised.value).splitlines() == [
+        'jobs.json:2: id: "x" is the id of the job on line 1 already',
+        'jobs.json:2: id: "y" is the id of the job on line 2 already',
     ]

@@ -1,0 +1,212 @@
+"""`jobs`: list, show, cancel, retry and delete. Which jobs are meant is said by their ids or by what
+they have in common; what becomes of each is the server's answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import click
+
+from beaver_actors.cli.console import json_document, json_line, line, note, show
+from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.talk import talk
+from beaver_actors.cli.text import count, many
+from beaver_actors.core.job import DEAD_REASONS, JobState
+
+if TYPE_CHECKING:
+    from beaver_actors.client import Change, Client, JobInfo
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Word: TypeAlias = Literal["cancel", "retry", "delete"]
+
+DONE = {"cancel": "cancelled", "retry": "put back", "delete": "deleted"}
+FAILURES_SHOWN = 20
+
+
+def filter_options(function: Function) -> Function:
+    """What jobs have in common; the command takes the conditions given as keywords."""
+    for option in (
+        click.option("--tag", metavar="TAG", help="Only those with this tag."),
+        click.option("--kind", metavar="KIND", help="Only this kind."),
+        click.option("--queue", "-q", metavar="NAME", help="Only this queue."),
+        click.option("--reason", type=click.Choice(DEAD_REASONS), help="Only those dead for this reason."),
+        click.option(
+            "--state", type=click.Choice([str(state) for state in JobState]), help="Only this state."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group()
+def jobs() -> None:
+    """List, show, cancel, retry and delete jobs."""
+
+
+@jobs.command("list")
+@filter_options
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="No more than so many.",
+)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@server_options
+@json_option("One JSON object per line.")
+@debug_option
+def list_jobs(
+    server: Target, /, *, limit: int, everything: bool, as_json: bool, **wanted: str | None
+) -> None:
+    """List jobs, newest first."""
+
+    async def fetch(client: Client) -> tuple[list[JobInfo], int]:
+        found: list[JobInfo] = []
+        # One more than wanted tells whether there are more.
+        async for job in client.list(**wanted, limit=None if everything else limit + 1):  # type: ignore[arg-type]  # click has checked state and reason
+            if as_json and (everything or len(found) < limit):
+                json_line(job)
+            found.append(job)
+        return found, await now_ms()
+
+    found, at_ms = talk(server, fetch)
+    shown = found if everything else found[:limit]
+    if not as_json:
+        from beaver_actors.cli.job_views import jobs_table
+
+        if shown:
+            show(jobs_table(shown, at_ms))
+        else:
+            note("No such jobs." if any(wanted.values()) else "No jobs.")
+    if len(found) > len(shown):
+        note("There are more: see --limit N and --all.")
+
+
+@jobs.command("show")
+@click.argument("job_id", metavar="ID")
+@server_options
+@json_option()
+@debug_option
+def show_job(server: Target, /, *, job_id: str, as_json: bool) -> None:
+    """Show everything about one job, with the error of every attempt."""
+
+    async def fetch(client: Client) -> tuple[JobInfo, int]:
+        return await client.get(job_id), await now_ms()
+
+    job, at_ms = talk(server, fetch)
+    if as_json:
+        json_document(job)
+        return
+    from beaver_actors.cli.job_views import job_view
+
+    show(job_view(job, at_ms))
+
+
+def _change_command(word: Word, about: str) -> None:
+    """Make one of the three commands that change jobs; they differ in a word."""
+
+    @jobs.command(word, help=about, short_help=about.partition("\n")[0])
+    @click.argument("job_ids", nargs=-1, metavar="[ID]...")
+    @filter_options
+    @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+    @server_options
+    @json_option("Print what became of each as JSON.")
+    @debug_option
+    @click.pass_context
+    def change(
+        context: click.Context,
+        server: Target,
+        /,
+        *,
+        job_ids: tuple[str, ...],
+        yes: bool,
+        as_json: bool,
+        **wanted: str | None,
+    ) -> None:
+        if bool(job_ids) == any(wanted.values()):
+            raise click.UsageError(
+                "Expected either ids, or options that say which jobs, such as --state dead."
+            )
+        if not job_ids:
+            job_ids = talk(server, partial(_matching, wanted=wanted))
+            if not job_ids:
+                note("No such jobs.")
+                context.exit(Exit.OK)
+            if not yes:
+                _confirm(word, len(job_ids))
+
+        async def ask(client: Client) -> Sequence[Change]:
+            ask_for: Callable[[Iterable[str]], Awaitable[Sequence[Change]]] = getattr(client, word)
+            return await ask_for(job_ids)
+
+        changes = talk(server, ask)
+        if as_json:
+            json_document(changes)
+        context.exit(_tell(word, changes, quiet=as_json))
+
+
+_change_command(
+    "cancel",
+    """Stop jobs: waiting ones at once, running ones as soon as they obey.
+
+    Which ones: by ID, or all that fit the options.""",
+)
+_change_command(
+    "retry",
+    """Put dead or cancelled jobs back into their queue, with a fresh count of attempts.
+
+    Which ones: by ID, or all that fit the options, such as --state dead --queue mail.""",
+)
+_change_command(
+    "delete",
+    """Forget jobs for good, unless they are running.
+
+    Which ones: by ID, or all that fit the options.""",
+)
+
+
+async def _matching(client: Client, wanted: dict[str, Any]) -> tuple[str, ...]:
+    return tuple([job.id async for job in client.list(**wanted, page_size=1000)])
+
+
+def _confirm(word: Word, number: int) -> None:
+    if not sys.stdin.isatty():
+        raise Failure(
+            Exit.USAGE, f"this would {word} {many(number, 'job')}", "Add --yes if that is what you want."
+        )
+    click.confirm(f"{word.capitalize()} {many(number, 'job')}?", abort=True, err=True)
+
+
+def _tell(word: Word, changes: Sequence[Change], *, quiet: bool) -> Exit:
+    """Say what became of the jobs; the exit code is that of a refusal if one was refused."""
+    refused = [change for change in changes if change.code is not None]
+    if not quiet:
+        done = sum(change.changed for change in changes)
+        asked = sum(change.changed and change.state is JobState.IN_FLIGHT for change in changes)
+        already = len(changes) - done - len(refused)
+        parts = [f"{many(done, 'job')} {DONE[word]}"]
+        if asked:
+            parts.append(f"{count(asked)} of them running: asked to stop")
+        if already:
+            parts.append(f"{count(already)} already")
+        line(", ".join(parts))
+    for change in refused[:FAILURES_SHOWN]:
+        state = "" if change.state is None else f" (it is {change.state.replace('_', ' ')})"
+        note(f"  {change.name}: {change.code}{state}")
+    if len(refused) > FAILURES_SHOWN:
+        note(f"  … and {many(len(refused) - FAILURES_SHOWN, 'other')} refused")
+    return Exit.REFUSED if refused else Exit.OK
+
+
+async def now_ms() -> int:
+    """The time, milliseconds UTC. Asynchronous because the clock is Trio's."""
+    from beaver_actors.kernel.clock import Clock
+
+    return Clock().now_ms()

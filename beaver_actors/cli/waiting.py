@@ -1,0 +1,67 @@
+"""Waiting for jobs: a progress bar while it lasts, and afterwards what became of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from beaver_actors.cli.console import make_console
+from beaver_actors.cli.text import count, cut, duration, many, rate
+from beaver_actors.client import Client, FinishedJob, Job
+from beaver_actors.core.job import JobState
+
+FAILURES_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """How the jobs ended that were waited for."""
+
+    jobs: Sequence[FinishedJob]
+    seconds: float
+
+    @property
+    def all_completed(self) -> bool:
+        """Whether none is dead, cancelled or gone."""
+        return all(job.state is JobState.COMPLETED for job in self.jobs)
+
+    def summary(self) -> Iterator[str]:
+        """The numbers, and the first few jobs that did not complete."""
+        states = Counter("gone" if job.state is None else str(job.state) for job in self.jobs)
+        numbers = ", ".join(f"{count(number)} {state}" for state, number in sorted(states.items()))
+        per_second = rate(len(self.jobs) / self.seconds) if self.seconds > 0 else "at once"
+        yield f"{numbers or 'nothing to wait for'} in {duration(self.seconds * 1000)} ({per_second})"
+        others = [job for job in self.jobs if job.state is not JobState.COMPLETED]
+        for job in others[:FAILURES_SHOWN]:
+            yield f"  {job.id} {self.describe(job)}"
+        if len(others) > FAILURES_SHOWN:
+            yield f"  … and {many(len(others) - FAILURES_SHOWN, 'other')}"
+
+    def describe(self, job: FinishedJob) -> str:
+        """How one job ended, in words."""
+        match job.state:
+            case JobState.COMPLETED:
+                return f"completed in {duration(self.seconds * 1000)}"
+            case JobState.CANCELLED:
+                return "was cancelled"
+            case None:
+                return "does not exist any more: it was deleted, or its retention is over"
+            case _:
+                last = f": {job.errors[-1].type}: {job.errors[-1].message}" if job.errors else ""
+                return cut(f"is dead ({job.reason}){last}", 300)
+
+
+async def wait_for(client: Client, jobs: Sequence[Job]) -> Endings:
+    """Wait until all are finished, with a progress bar if someone looks."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    began = trio.current_time()
+    console = make_console(stderr=True)
+    columns = (TextColumn("finished"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=len(jobs))
+        ended = await client.wait_all(jobs, on_update=lambda _: progress.advance(bar))
+    return Endings(ended, trio.current_time() - began)
