@@ -18,6 +18,7 @@ from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import new_jobs
 from beaver_actors.core.answers import Answer, Enqueued, Found, Page, RefusalCode, Refused, Status
 from beaver_actors.core.commands import Enqueue
+from beaver_actors.kernel.mailbox import Closed
 from beaver_actors.server.http import HeaderPairs, Request, Response, Routes, error_response, json_response
 from beaver_actors.server.ports import NodePort
 from beaver_actors.server.service import Service
@@ -38,6 +39,8 @@ STATUS_BY_CODE: Final[dict[RefusalCode, int]] = {
     "draining": 503,
     "not_leader": 503,
 }
+
+UNKNOWN_FATE: Final = "the server is restarting and may or may not have accepted the jobs; jobs with ids can be sent again safely"
 
 Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
 """Given the Accept header, the metrics in that form, and its content type."""
@@ -111,6 +114,8 @@ class _Api:
             return self._refused(refused)
         try:
             answer = await service.jobs.ask(command)
+        except Closed:
+            answer = Refused("draining", UNKNOWN_FATE, 1_000)
         finally:
             service.leave(size)
         if isinstance(answer, Refused):
@@ -146,6 +151,8 @@ class _Api:
     async def status(self, request: Request) -> Response:
         """GET the status."""
         answer = await self._ask(StatusRequest(id=""))
+        if isinstance(answer, Refused):
+            return self._refused(answer)
         assert isinstance(answer, Status), answer
         shown = status_object(answer, self._service.node.view(), self._service.now_ms())
         return json_response(200, {"status": shown})
@@ -156,7 +163,10 @@ class _Api:
             command = to_command(request, service.ids, service.limits, service.defaults)
         except WireError as error:
             return Refused(error.code, error.message)
-        return await service.jobs.ask(command)
+        try:
+            return await service.jobs.ask(command)
+        except Closed:
+            return Refused("draining", "the server is restarting", 1_000)
 
     def _refused(self, refused: Refused) -> Response:
         self._service.node.refused(refused.code)

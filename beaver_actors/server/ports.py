@@ -68,7 +68,8 @@ class Connection(Protocol):
         """Wait for the next message; None when there will be no more."""
 
     async def send(self, data: str | bytes) -> None:
-        """Put a message into the outbox; waits while that is full. Cancelling it sends nothing."""
+        """Put a message into the outbox; waits while that is full. Cancelling it sends nothing. Raises
+        `WebSocketClosed` if the client is gone."""
 
     async def close(self, code: int, reason: str) -> None:
         """Say goodbye."""

@@ -65,6 +65,8 @@ class Service:
         self.defaults = defaults or Defaults()
         self.places = Places(jobs)
         self.waiting_bytes = 0
+        self.subscriptions = 0
+        """Subscriptions of all connections, for metrics."""
         self._waiting_bytes_max = waiting_bytes_max
         self._events: list[tuple[int, bytes]] = [(-1, b"")] * EVENTS_KEPT
         self._status = b""

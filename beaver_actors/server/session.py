@@ -33,6 +33,7 @@ from beaver_actors.kernel.mailbox import Closed
 from beaver_actors.server.ports import Connection, Pending
 from beaver_actors.server.service import Service
 from beaver_actors.server.subscriptions import Outgoing, Subscription, push_events, push_status
+from beaver_actors.server.websocket import WebSocketClosed
 
 RESTARTING = 1012
 """WebSocket close code: the service restarts, come back."""
@@ -100,20 +101,19 @@ class Session:
         self._tasks: trio.Nursery | None = None
 
     async def run(self) -> None:
-        """Serve until the client leaves.
-
-        Raises:
-            WebSocketClosed: in a group; the connection broke while something was sent.
-        """
+        """Serve until the client leaves, or the node goes down."""
         try:
             async with trio.open_nursery() as self._tasks:
                 self._tasks.start_soon(self._answer)
                 await self._read()
                 self._tasks.cancel_scope.cancel()
+        except* WebSocketClosed:
+            pass
         except* Closed:
             await self._connection.close(RESTARTING, "the server is restarting")
         finally:
             self._leave(self._admitted)
+            self._service.subscriptions -= len(self._subscriptions)
 
     async def _read(self) -> None:
         settings = self._settings
@@ -186,6 +186,7 @@ class Session:
         self._subscribed += 1
         subscription = Subscription(f"s{self._subscribed}", form)
         self._subscriptions[subscription.id] = subscription
+        self._service.subscriptions += 1
         if isinstance(watch, WatchStatus):
             push = partial(push_status, subscription, watch.interval_ms, self._service, self._outgoing)
             return _ready(Ok(re=request.id, subscription=subscription.id), partial(self._start, push))
@@ -201,7 +202,7 @@ class Session:
         after_lsn = status.lsn if watch.from_lsn is None else max(0, watch.from_lsn - 1)
         if after_lsn > status.lsn:
             # Someone who waits for a position that is long in coming would miss all before it.
-            self._subscriptions.pop(subscription.id, None)
+            self._end(subscription.id)
             text = f"from_lsn: expected at most {status.lsn + 1}, the next position, got {watch.from_lsn}"
             return _Outcome(Error(re=re, code="bad_request", message=text))
         push = partial(push_events, subscription, watch, after_lsn, self._service, self._outgoing)
@@ -212,13 +213,20 @@ class Session:
         self._tasks.start_soon(push)
 
     def _unsubscribe(self, request: UnsubscribeRequest) -> Ok | Error:
-        subscription = self._subscriptions.pop(request.subscription, None)
-        if subscription is None:
+        if not self._end(request.subscription):
             name = shorten(request.subscription)
             text = f"subscription {name} does not exist on this connection"
             return Error(re=request.id, code="not_found", message=text)
+        return Ok(re=request.id, subscription=request.subscription)
+
+    def _end(self, subscription_id: str) -> bool:
+        """End a subscription; returns whether there was one."""
+        subscription = self._subscriptions.pop(subscription_id, None)
+        if subscription is None:
+            return False
         subscription.scope.cancel()
-        return Ok(re=request.id, subscription=subscription.id)
+        self._service.subscriptions -= 1
+        return True
 
 
 def _ready(message: Ok | Error, then: Callable[[], None] | None = None) -> _Answer:
