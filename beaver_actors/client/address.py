@@ -107,6 +107,13 @@ def rejected(address: Address, status: int, explanation: str) -> ConnectFailed:
     return ConnectFailed(what, status=status, transient=status not in FINAL_STATUSES)
 
 
+def hung_up(address: Address) -> ConnectFailed:
+    """The words for a server that ended the connection in the middle of the opening."""
+    hint = "" if address.secure else "; if it speaks TLS, the URL begins with wss"
+    what = "the server hung up before the WebSocket was open"
+    return ConnectFailed(f"no connection to {address.url}: {what}{hint}")
+
+
 def not_ours(address: Address, why: str) -> ConnectFailed:
     """The words for a server that does not speak our protocol."""
     return ConnectFailed(f"the server at {address.url} is no beaver_actors server: {why}", transient=False)

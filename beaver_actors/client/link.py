@@ -34,6 +34,8 @@ class Link:
     def __init__(self, connection: Connection, core: Core) -> None:
         self._stream, self._websocket, self._early = connection
         self._core = core
+        self.useful = False
+        """Whether the server has said anything that could be understood."""
         self._to_write = trio.Event()
         self._closing = False
         self._heard_bytes = 0
@@ -65,12 +67,12 @@ class Link:
     async def _read(self) -> None:
         try:
             for message in self._early:
-                self._core.received(message)
+                self._take(message)
             while self._websocket.over is None:
                 data = await self._stream.receive_some(RECEIVE_BYTES)
                 self._heard_bytes += len(data)
                 for message in self._websocket.receive(bytes(data)):
-                    self._core.received(message)
+                    self._take(message)
                 self.wake()  # there may be a ping to answer
             self._end(self._websocket.over)
         except ProtocolError as error:
@@ -78,6 +80,10 @@ class Link:
             self._end(error)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._end(ConnectionLost(f"the connection broke: {error.__cause__ or error}"))
+
+    def _take(self, message: str | bytes) -> None:
+        self._core.received(message)
+        self.useful = True
 
     async def _write(self) -> None:
         try:

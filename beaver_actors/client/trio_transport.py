@@ -39,6 +39,8 @@ class Transport:
         self._link: Link | None = None
         self._room = trio.lowlevel.ParkingLot()
         self._closing = False
+        self._failures = 0
+        """Connections in a row that came to nothing: not opened, or lost before the server said anything."""
         self._connecting = trio.CancelScope()
         self._ended = trio.Event()
 
@@ -72,9 +74,12 @@ class Transport:
         """
         try:
             while True:
-                self._link = Link(connection, self.core)
-                error = await self._link.run()
+                self._link = link = Link(connection, self.core)
+                if self._closing:
+                    link.close()
+                error = await link.run()
                 self._link = None
+                self._failures = 0 if link.useful else self._failures + 1
                 self.core.lost(error)
                 if self._closing:
                     return
@@ -104,17 +109,16 @@ class Transport:
 
     async def _connect_again(self) -> Connection:
         """Raises ConnectFailed if it makes no sense to go on trying, or the client is being closed."""
-        failures = 0
         if self._closing:
             raise ConnectFailed(CLOSED)
         with trio.CancelScope() as self._connecting:
             while True:
                 dice = secrets.randbits(53) / 2**53
-                await trio.sleep(reconnect_seconds(failures, dice))
+                await trio.sleep(reconnect_seconds(self._failures, dice))
                 try:
                     return await self._opener.open()
                 except ConnectFailed as error:
                     if not error.transient:
                         raise
-                failures += 1
+                self._failures += 1
         raise ConnectFailed(CLOSED)

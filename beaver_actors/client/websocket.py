@@ -23,7 +23,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from beaver_actors.client.address import Address, not_ours, rejected
+from beaver_actors.client.address import Address, hung_up, not_ours, rejected
 from beaver_actors.client.errors import ClientError, ConnectFailed, ConnectionLost, ProtocolError, TooLarge
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -155,15 +155,12 @@ class WebSocket:
 
     def _ended(self) -> None:
         """The stream is at its end."""
-        if not self.opened:
-            raise (
-                self._refusal()
-                if self._status
-                else ConnectFailed(
-                    f"no connection to {self._address.url}: the server hung up before the WebSocket was open"
-                )
-            )
-        self._end(ConnectionLost("the server hung up"))
+        if self.opened:
+            self._end(ConnectionLost("the server hung up"))
+        elif self._status:
+            raise self._refusal()
+        else:
+            raise hung_up(self._address)
 
     def _end(self, error: ClientError) -> None:
         if self.over is None:
