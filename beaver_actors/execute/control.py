@@ -5,6 +5,7 @@ It knows nothing of how the handler runs; the same object serves the event loop,
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal
 
 import trio
@@ -38,6 +39,10 @@ class Control:
         """The timeout counts from now on."""
         if attempt.timeout_ms is not None:
             self.scope.deadline = trio.current_time() + attempt.timeout_ms / 1000
+
+    def stop_clock(self) -> None:
+        """The timeout does not count for now."""
+        self.scope.deadline = inf
 
     def outcome_unstarted(self) -> Outcome:
         """What it means that the attempt was ended before its handler had begun."""

@@ -96,7 +96,7 @@ class ProcessPool:
     @property
     def processes(self) -> int:
         """Processes that are alive."""
-        return len(self._workers)
+        return sum(not worker.ended.is_set() for worker in self._workers)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look after the processes until cancelled; then idle ones may end in order, busy ones are killed."""
@@ -120,6 +120,8 @@ class ProcessPool:
             with control.scope:
                 await self._places.acquire_on_behalf_of(place)
                 placed = True
+                # Starting a process has a limit of its own, lest a short timeout never let one come up.
+                control.stop_clock()
                 fresh = await self._obtain()
                 control.start_clock(attempt)
                 worker = fresh

@@ -68,7 +68,11 @@ class Processes:
         control: Control | None = None,
         report: Callable[[bytes], None] = ignore,
     ) -> Outcome:
-        return await self.pool.run_attempt(what, control or Control(), Valve(report, Thinner()))
+        valve = Valve(report, Thinner())
+        try:
+            return await self.pool.run_attempt(what, control or Control(), valve)
+        finally:
+            valve.close()
 
 
 @asynccontextmanager
