@@ -70,7 +70,9 @@ class Desk:
         self._reporters = 2
         self._running: dict[int, Control] = {}
         self._cancelled: set[int] = set()
-        """Fences in hand whose attempt shall stop as soon as it begins."""
+        """Fences in hand, or on their way here, whose attempt shall stop as soon as it begins."""
+        self._newest = 0
+        """The highest fence laid down here; leases come in the order of their fences."""
         self.ahead = 0
         """How many leased jobs to keep in hand beyond what idle workers take at once."""
         self.closed = False
@@ -146,17 +148,23 @@ class Desk:
         """Lay down leased jobs and wake as many workers; once the desk is closed they go straight back."""
         now = trio.current_time()
         self._hand.extend(InHand(job, now) for job in jobs)
+        if jobs:
+            self._newest = jobs[-1].fence
         self._idle.unpark(count=len(jobs))
         self.lease_seconds += (lease_seconds - self.lease_seconds) * 0.2
         if self.closed:
             await self.clear()
 
     def cancel(self, fence: int) -> None:
-        """Ask the attempt under this fence to stop, now or when it begins."""
+        """Ask the attempt under this fence to stop, now or when it begins.
+
+        A lease and its cancelling may be released by the same commit, and the word of the second get here
+        first: a fence higher than any seen is one that is still to come.
+        """
         control = self._running.get(fence)
         if control is not None:
             control.cancel()
-        elif any(held.job.fence == fence for held in self._hand):
+        elif fence > self._newest or any(held.job.fence == fence for held in self._hand):
             self._cancelled.add(fence)
 
     def release_all(self) -> None:
