@@ -43,7 +43,7 @@ class Behind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """These facts are on disk."""
+    """These facts are on disk. Without facts: everything before `first_lsn` is, and was not told in time."""
 
     chunk: Chunk
 
@@ -112,17 +112,26 @@ async def run(mailbox: Mailbox[Message], head: int) -> None:
     """
     recent = _Recent(head)
     waiting: list[Read] = []
+    looked_at = 0
+    batch: list[Message] = []
     try:
         while batch := await mailbox.batch(BATCH_MAX):
+            news = False
             for message in batch:
                 if isinstance(message, Committed):
                     recent.add(message.chunk)
-                else:
+                    news = True
+                elif not _answer(recent, message):
                     waiting.append(message)
-            waiting = [read for read in waiting if not _answer(recent, read)]
+            # Those who gave up are forgotten with every commit, and on an idle server when they may be many.
+            if news or len(waiting) > 2 * looked_at + BATCH_MAX:
+                waiting = [read for read in waiting if not (read.reply.abandoned or _answer(recent, read))]
+                looked_at = len(waiting)
     finally:
-        for read in waiting:
-            read.reply.fail(Closed(mailbox.name))
+        # Of a batch that could not be dealt with, readers may be left who have not come to wait.
+        for message in (*waiting, *batch):
+            if isinstance(message, Read):
+                message.reply.fail(Closed(mailbox.name))
 
 
 def _answer(recent: _Recent, read: Read) -> bool:

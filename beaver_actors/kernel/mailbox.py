@@ -24,9 +24,11 @@ class Closed(Exception):
 class Reply(Generic[A]):
     """A slot for exactly one answer. `give` never waits, even if the asker has gone."""
 
-    __slots__ = ("_answer", "_error", "_given", "_task")
+    __slots__ = ("_answer", "_error", "_given", "_task", "abandoned")
 
     def __init__(self) -> None:
+        self.abandoned = False
+        """Whether the asker was cancelled while it waited: nobody will look at the answer."""
         self._given = False
         self._answer: A | None = None
         self._error: BaseException | None = None
@@ -62,6 +64,7 @@ class Reply(Generic[A]):
 
             def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
                 self._task = None
+                self.abandoned = True
                 return trio.lowlevel.Abort.SUCCEEDED
 
             await trio.lowlevel.wait_task_rescheduled(abort)
