@@ -8,7 +8,6 @@ on cancel requests. Nothing here touches the queue's state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -26,6 +25,10 @@ TICK_SECONDS = 1.0
 
 REPORTS_MAX = 1000
 """Outcomes recorded in one command."""
+
+SNAPSHOT_RETRY_SECONDS = 30.0
+"""From a snapshot that failed to the next try, at least: a full disk may refuse one after the other, and that
+must stay far below the limit at which a failing actor takes the node with it."""
 
 IN_HAND_SECONDS_MAX = 1.0
 """A leased job that nobody has begun for so long goes back: the workers turned out to be busy."""
@@ -151,8 +154,10 @@ async def _snapshots(
             continue
         request = TakeSnapshot()
         await snapshots.tell(request)
-        with suppress(Exception):  # its supervisor has told of it; another try comes at the next interval
+        try:
             await request.reply.wait()
+        except Exception:  # noqa: BLE001  # whatever it was, its supervisor has told of it
+            await trio.sleep(SNAPSHOT_RETRY_SECONDS)
         since = trio.current_time()
 
 

@@ -16,6 +16,7 @@ import trio
 
 from beaver_actors.actors.publisher import Chunk, Committed, Message as PublisherMessage
 from beaver_actors.core.facts import Fact
+from beaver_actors.journal.errors import AppendRefused
 from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
 from beaver_actors.kernel.offload import Offload
 
@@ -23,6 +24,13 @@ R = TypeVar("R")
 
 BATCH_MAX = 64
 """Messages that go into one commit at most; an append is a whole batch of requests already."""
+
+
+REFUSED_SECONDS = 30.0
+"""How long to wait for room when the disk is full beyond the reserve. Somebody may be freeing some; whoever
+asked waits meanwhile."""
+
+REFUSED_RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,12 @@ Message: TypeAlias = Append | Rotate | Trim
 
 
 class StorageFailed(Exception):
-    """The disk failed under the log; the cause is its `OSError`. Recovery decides what is on it (P8)."""
+    """The disk failed under the log, or stayed full; the cause tells. Recovery decides what is on it (P8)."""
 
 
 class Log(Protocol):
-    """What the writer needs of a journal; blocking calls, one at a time."""
+    """What the writer needs of a journal; blocking calls, one at a time. `append` and `rotate` may raise
+    `AppendRefused`: nothing was written, and the log goes on."""
 
     @property
     def head(self) -> int: ...
@@ -82,6 +91,7 @@ async def run(
     *,
     offload: Offload,
     committed: Meter,
+    refused: Callable[[AppendRefused], None],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Write until the mailbox is closed.
@@ -91,19 +101,28 @@ async def run(
         publisher: told of what is on disk; never waited for.
         offload: runs the blocking calls.
         committed: told of each commit.
+        refused: told when a commit finds no room, once until it does.
 
     Raises:
-        StorageFailed: the disk failed. Whether the facts are on it is unknown: nobody is answered, and the
-            process must end (P8).
+        StorageFailed: the disk failed, and whether the facts are on it is unknown; or it stayed full, and
+            they are not. Nobody is answered, and the process must end (P8).
     """
     task_status.started()
     offload = _fatal(offload)
+    told = True
     with mailbox, publisher:
         while batch := await mailbox.batch(BATCH_MAX):
             appends = [message for message in batch if isinstance(message, Append)]
             facts = [fact for append in appends for fact in append.facts]
             if facts:
-                await _commit(log, facts, publisher, offload, committed)
+                began, first_lsn = trio.current_time(), log.head + 1
+                await _append(log, facts, offload, refused)
+                committed(trio.current_time() - began, facts)
+                # A full mailbox loses nothing: the publisher sees the hole and sends readers to the files.
+                told = publisher.tell_nowait(Committed(Chunk(first_lsn, facts)))
+            elif not told:
+                # Else nobody would hear of it before the next commit. Time is brought here every second.
+                told = publisher.tell_nowait(Committed(Chunk(log.head + 1, ())))
             for append in appends:
                 for release in append.release:
                     release()
@@ -112,21 +131,34 @@ async def run(
             for message in batch:
                 match message:
                     case Rotate(reply):
-                        reply.give(await offload(log.rotate))
+                        try:
+                            reply.give(await offload(log.rotate))
+                        except AppendRefused as error:
+                            reply.fail(error)  # no snapshot now, then
                     case Trim(keep_from_lsn, reply):
                         await offload(partial(log.trim, keep_from_lsn))
                         reply.give(None)
 
 
-async def _commit(
-    log: Log, facts: list[Fact], publisher: Handle[PublisherMessage], offload: Offload, committed: Meter
+async def _append(
+    log: Log, facts: list[Fact], offload: Offload, refused: Callable[[AppendRefused], None]
 ) -> None:
-    began = trio.current_time()
-    first_lsn = log.head + 1
-    await offload(lambda: log.append(facts))
-    committed(trio.current_time() - began, facts)
-    # A full mailbox loses nothing: the publisher sees the hole and sends its readers to the files.
-    publisher.tell_nowait(Committed(Chunk(first_lsn, facts)))
+    """Append; while there is no room, again and again for a while: what is refused is certainly not written,
+    so nobody is misled, and everything behind it waits."""
+    give_up = trio.current_time() + REFUSED_SECONDS
+    first = True
+    while True:
+        try:
+            await offload(lambda: log.append(facts))
+        except AppendRefused as error:
+            if trio.current_time() >= give_up:
+                raise StorageFailed(f"no room for the log in {REFUSED_SECONDS:g} s: {error}") from error
+            if first:
+                refused(error)
+            first = False
+            await trio.sleep(REFUSED_RETRY_SECONDS)
+        else:
+            return
 
 
 def _fatal(offload: Offload) -> Offload:

@@ -40,8 +40,9 @@ async def run_child(command: Sequence[str]) -> bytes:
                 if stream is not None:
                     await stream.aclose()
     if process.returncode != 0:
-        said = b"".join(errors).decode(errors="replace").strip()[-2000:]
-        raise ChildFailed(f"{command[-1]}: exit code {process.returncode}: {said}")
+        # What it answers on its output may be the reason, if it is polite enough to end without a traceback.
+        said = (b"".join(errors).strip() or b"".join(output)).decode(errors="replace").strip()[-2000:]
+        raise ChildFailed(f"{' '.join(command)}: exit code {process.returncode}: {said}")
     return b"".join(output)
 
 

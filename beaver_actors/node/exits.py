@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from beaver_actors.actors.wal_writer import StorageFailed
 from beaver_actors.journal.errors import (
+    AppendRefused,
     Damaged,
     DirectoryLocked,
     DirectoryUnusable,
@@ -41,7 +42,7 @@ def verdict(error: BaseException) -> Exit | None:
                 return Exit.DAMAGED
             case DirectoryUnusable():
                 return Exit.USAGE
-            case StorageFailed() | NoSpace() | OSError():
+            case StorageFailed() | NoSpace() | AppendRefused() | OSError():
                 return Exit.STORAGE
             case _:
                 continue

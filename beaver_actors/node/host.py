@@ -79,6 +79,9 @@ class Host(Observer):
         self.metrics.lost(count)
         log.warning("outcomes came too late, their leases were lost", count=count)
 
+    def no_room(self, error: Exception) -> None:
+        log.error("the disk is full beyond the reserve: nobody is answered until there is room", error=error)
+
     def restarted(self, actor: str, error: Exception) -> None:
         self.metrics.restarted(actor)
         log.error("an actor failed and is run again", actor=actor, error=error)

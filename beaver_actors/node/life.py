@@ -64,6 +64,9 @@ class Observer:
     def lost(self, count: int) -> None:
         """Outcomes came too late: their lease was lost."""
 
+    def no_room(self, error: Exception) -> None:
+        """The disk is full beyond the reserve; until there is room, nobody is answered."""
+
     def restarted(self, actor: str, error: Exception) -> None:
         """An actor failed alone and is run again."""
 
@@ -164,7 +167,7 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
 
     async with trio.open_nursery() as back:
         back.start_soon(publish)
-        write = partial(wal_writer.run, offload=parts.offload)
+        write = partial(wal_writer.run, offload=parts.offload, refused=parts.observer.no_room)
         await back.start(partial(write, appends, parts.log, watchers, committed=parts.observer.committed))
         back.start_soon(take_snapshots, wal.clone())
         manage = partial(job_manager.run, clock=parts.clock, rules=rules, signals=signals)

@@ -23,9 +23,7 @@ from beaver_actors.core.fold import fold
 from beaver_actors.execute.executor import Executor
 from beaver_actors.journal.board import Board, read_board
 from beaver_actors.journal.disk import RealDisk
-from beaver_actors.journal.errors import (
-    HistoryGone,
-)
+from beaver_actors.journal.errors import HistoryGone
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.recovery import Recovered, RecoveryReport, open_journal
 from beaver_actors.journal.reserve import Room
@@ -81,6 +79,8 @@ class Lives:
         self._front = front
         self._ready = ready
         self._disk = RealDisk(config.data_dir)
+        # Absolute from here on: user code may change the working directory.
+        self._board_path = settings.board_path(self._disk.place)
         self._nonce = chance.bits(32)
 
     async def run(self, orders: Orders, listen: list[str], metrics: list[str]) -> Exit:
@@ -125,11 +125,11 @@ class Lives:
             assert isinstance(answer, LeasesRecovered), f"recovery was answered with {answer}"
             snapshot_lsn = report.snapshot_lsn or 0
             size = 0 if snapshot_lsn == 0 else self._disk.size(snapshot_name(snapshot_lsn))
-            snapshots = Snapshots(config.data_dir, config.snapshot.keep, journal, clock, size)
+            snapshots = Snapshots(self._disk.place, config.snapshot.keep, journal, clock, size)
             seconds = trio.current_time() - began
             self._host.recovered(journal, snapshots, seconds)
             _tell(report, answer, len(state.jobs), seconds, clock.behind_ms)
-            board = Board(settings.board_path(config))
+            board = Board(self._board_path)
             parts = Parts(
                 state=state,
                 log=journal,
@@ -162,19 +162,29 @@ class Lives:
             finally:
                 board.close()
         finally:
-            await self._offload(journal.close)
+            # Also when all is cancelled: whoever comes next in this process wants the directory.
+            with trio.CancelScope(shield=True):
+                await self._offload(journal.close)
 
     def _open(self) -> tuple[Recovered, frozenset[int] | None]:
         """Read everything back. With a million jobs the garbage collector would take longer than the reading,
         and what has been read stays for long: it is kept out of later collections."""
+        if gc.get_freeze_count():
+            # A life has failed. What it was made of goes first, or would be kept for good.
+            gc.unfreeze()
+            gc.collect()
         gc.disable()
         try:
             recovered = open_journal(self._disk, settings.journal(self._config))
             gc.freeze()
         finally:
             gc.enable()
-        # After the lock is ours: before it, another process might still be writing there.
-        return recovered, read_board(settings.board_path(self._config))
+        try:
+            # After the lock is ours: before it, another process might still be writing there.
+            return recovered, read_board(self._board_path)
+        except BaseException:
+            recovered.journal.close()
+            raise
 
 
 def _append(journal: FileJournal, facts: list[Fact]) -> None:

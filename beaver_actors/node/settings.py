@@ -98,6 +98,6 @@ def listener(config: Config) -> ListenerSettings:
     )
 
 
-def board_path(config: Config) -> Path:
+def board_path(data_dir: str) -> Path:
     """Where attempts under way are written down."""
-    return Path(config.data_dir) / "running"
+    return Path(data_dir) / "running"

@@ -10,7 +10,7 @@ import trio
 
 from beaver_actors.actors.snapshotter import SnapshotTaken
 from beaver_actors.journal.journal import FileJournal
-from beaver_actors.kernel.child import ChildFailed, run_child
+from beaver_actors.kernel.child import run_child
 from beaver_actors.kernel.clock import Clock
 from beaver_actors.observe.gauges import SnapshotGauge
 from beaver_actors.observe.log import get_logger
@@ -43,10 +43,9 @@ class Snapshots:
         began = trio.current_time()
         folded_bytes = self._journal.appended_bytes
         command = [sys.executable, "-m", "beaver_actors.journal.fold_child", "--data-dir", self._data_dir]
-        output = await run_child([*command, "--through", str(through_lsn), "--keep", str(self._keep)])
-        result = json.loads(output)
-        if not result["ok"]:
-            raise ChildFailed(f"the snapshot failed: {result['error']}: {result['message']}")
+        result = json.loads(
+            await run_child([*command, "--through", str(through_lsn), "--keep", str(self._keep)])
+        )
         seconds = trio.current_time() - began
         self._folded_bytes = folded_bytes
         self._bytes = result["bytes"] or self._bytes

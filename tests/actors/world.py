@@ -160,6 +160,7 @@ async def running(
     policy: Policy | None = None,
     fold_snapshot: Callable[[int], Awaitable[SnapshotTaken]] | None = None,
     snapshot_interval: float = 1e6,
+    snapshot_log_bytes: int = 1 << 40,
     log: MemoryLog | None = None,
     drain: bool = True,
 ) -> AsyncIterator[World]:
@@ -212,7 +213,7 @@ async def running(
             ahead_max=ahead_max,
             snapshot_interval=snapshot_interval,
             snapshot_min_growth=0.5,
-            snapshot_log_bytes=1 << 40,
+            snapshot_log_bytes=snapshot_log_bytes,
         ),
         appends_waiting=4,
         grace=grace,
