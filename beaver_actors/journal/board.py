@@ -12,6 +12,8 @@ import os
 import struct
 from pathlib import Path
 
+from beaver_actors.journal.disk import NO_SPACE
+
 SLOTS = 4096
 """More attempts at once than any one process runs; those beyond are not blamed."""
 
@@ -26,10 +28,7 @@ class Board:
     """
 
     def __init__(self, path: Path) -> None:
-        size = SLOTS * _FENCE.size
-        with path.open("wb+") as file:
-            os.truncate(file.fileno(), size)
-            self._memory = mmap.mmap(file.fileno(), size)
+        self._memory = _cleared(path, SLOTS * _FENCE.size)
         self._free = list(range(SLOTS - 1, -1, -1))
         self._slots: dict[int, int] = {}
 
@@ -49,6 +48,24 @@ class Board:
     def close(self) -> None:
         """Unmap the file; what is on it stays."""
         self._memory.close()
+
+
+def _cleared(path: Path, size: int) -> mmap.mmap:
+    """Map the file, all zeros, with all its room on disk: storing into a page that a full disk cannot hold
+    would kill the process (SIGBUS). Without room there is no file, and recovery blames whoever was leased."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(descriptor, size)  # room that an earlier board has taken stays taken
+        os.posix_fallocate(descriptor, 0, size)
+        os.pwrite(descriptor, bytes(size), 0)
+        return mmap.mmap(descriptor, size)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        path.unlink()
+        return mmap.mmap(-1, size)
+    finally:
+        os.close(descriptor)
 
 
 def read_board(path: Path) -> frozenset[int] | None:
