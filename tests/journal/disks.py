@@ -35,8 +35,8 @@ class Bytes:
 
     cache: bytearray = field(default_factory=bytearray)
     disk: bytearray = field(default_factory=bytearray)
-    dirty: set[int] = field(default_factory=set)
-    """Sectors that differ and that a sync would write."""
+    dirty: dict[int, list[bytes]] = field(default_factory=dict)
+    """Sectors that a sync would write, each with what it has been since the last sync."""
 
 
 Names = dict[str, Bytes]
@@ -194,8 +194,8 @@ class MemoryFile:
         taken = min(taken, room)
         if len(cache) < offset + taken:
             self._resize(offset + taken)
+        _remember(self._content, offset, offset + taken)
         cache[offset : offset + taken] = data[:taken]
-        self._content.dirty.update(range(offset // SECTOR, (offset + max(taken, 1) - 1) // SECTOR + 1))
         return taken
 
     def datasync(self) -> None:
@@ -230,14 +230,10 @@ class MemoryFile:
 
     def _resize(self, size: int) -> None:
         cache = self._content.cache
+        _remember(self._content, min(size, len(cache)), max(size, len(cache)))
         if size < len(cache):
             del cache[size:]
-            self._content.dirty = {sector for sector in self._content.dirty if sector * SECTOR < size}
-            if size % SECTOR:
-                self._content.dirty.add(size // SECTOR)
         else:
-            # The old end of a file is zeroed before the file grows over it.
-            self._content.dirty.update(range(len(cache) // SECTOR, (size + SECTOR - 1) // SECTOR))
             cache.extend(bytes(size - len(cache)))
 
 
@@ -264,6 +260,13 @@ def _split(name: str) -> tuple[str, str]:
     return directory, base
 
 
+def _remember(content: Bytes, start: int, end: int) -> None:
+    """These bytes are about to change: keep what their sectors are now."""
+    for sector in range(start // SECTOR, (max(end, start + 1) - 1) // SECTOR + 1):
+        before = bytes(content.cache[sector * SECTOR : (sector + 1) * SECTOR])
+        content.dirty.setdefault(sector, []).append(before)
+
+
 def _resize_disk(content: Bytes, size: int) -> None:
     if size < len(content.disk):
         del content.disk[size:]
@@ -276,9 +279,11 @@ def _settle(content: Bytes, random: Random | None) -> None:
     if random is not None:
         if random.random() < 0.5:
             _resize_disk(content, len(content.cache))
-        for sector in sorted(content.dirty):
-            place = slice(sector * SECTOR, (sector + 1) * SECTOR)
-            if random.random() < 0.5 and sector * SECTOR < len(content.disk):
-                content.disk[place] = content.cache[place][: len(content.disk) - sector * SECTOR]
+        for sector, past in sorted(content.dirty.items()):
+            start = sector * SECTOR
+            held = bytes(content.disk[start : start + SECTOR])
+            now = bytes(content.cache[start : start + SECTOR])
+            kept = random.choice([held, now, random.choice(past)])
+            content.disk[start : start + SECTOR] = kept.ljust(SECTOR, b"\0")[: len(held)]
     content.cache[:] = content.disk
     content.dirty.clear()
