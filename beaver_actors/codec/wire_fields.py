@@ -43,9 +43,9 @@ RequestId = Annotated[
     about("Chosen by the client; the reply carries it as `re`.", maxLength=REQUEST_ID_CHARS_MAX),
 ]
 JobId = Annotated[str, about("The job's id.", pattern=ID_PATTERN)]
-JobIds = Annotated[
-    list[str], about("Ids of jobs.", minItems=1, maxItems=JOB_IDS_MAX, items={"pattern": ID_PATTERN})
-]
+JobIds = Annotated[list[JobId], about("Ids of jobs.", minItems=1, maxItems=JOB_IDS_MAX)]
+Tag = Annotated[str, about("Any text.", minLength=1, maxLength=TAG_CHARS_MAX)]
+EventName = Annotated[str, about("The name of a fact.", enum=sorted(EVENTS))]
 Kind = Annotated[str, about("Which handler runs the job.", pattern=KIND_PATTERN)]
 QueueName = Annotated[str, about("A queue's name.", pattern=QUEUE_PATTERN)]
 Lsn = Annotated[int, about("A position in the log.", minimum=0)]

@@ -13,21 +13,21 @@ from beaver_actors.codec.wire_fields import (
     ATTEMPTS_MAX,
     DELAYS_MAX,
     DURATION,
-    EVENTS,
     ID_PATTERN,
     JOB_IDS_MAX,
     KIND_PATTERN,
     PRIORITY_MAX,
     QUEUE_PATTERN,
-    TAG_CHARS_MAX,
     TAGS_MAX,
     TIME,
     Args,
+    EventName,
     JobId,
     Kind,
     Lsn,
     QueueName,
     Seconds,
+    Tag,
     Time,
     UserMeta,
     about,
@@ -119,8 +119,8 @@ class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
         about(f"How long the finished job is kept; the server's rule if nothing says otherwise. {DURATION}"),
     ] = None
     tags: Annotated[
-        tuple[str, ...] | None,
-        about("For filters.", maxItems=TAGS_MAX, items={"minLength": 1, "maxLength": TAG_CHARS_MAX}),
+        tuple[Tag, ...] | None,
+        about("For filters.", maxItems=TAGS_MAX),
     ] = None
     meta: Annotated[
         Raw | UnsetType, about("Belongs to the user: an object of at most 16 KiB.", type="object")
@@ -133,11 +133,9 @@ class EventFilter(Struct, kw_only=True, forbid_unknown_fields=True, omit_default
     kind: Annotated[str | None, about("Only jobs of this kind.", pattern=KIND_PATTERN)] = None
     queue: Annotated[str | None, about("Only this queue.", pattern=QUEUE_PATTERN)] = None
     job_ids: Annotated[
-        tuple[str, ...] | None, about("Only these jobs.", minItems=1, maxItems=JOB_IDS_MAX)
+        tuple[JobId, ...] | None, about("Only these jobs.", minItems=1, maxItems=JOB_IDS_MAX)
     ] = None
-    events: Annotated[
-        tuple[str, ...] | None, about("Only these events.", minItems=1, items={"enum": sorted(EVENTS)})
-    ] = None
+    events: Annotated[tuple[EventName, ...] | None, about("Only these events.", minItems=1)] = None
 
 
 class Receipt(Struct, kw_only=True):
@@ -239,7 +237,7 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     """What has happened to one job or queue. Fields that an event does not have are left out."""
 
     lsn: Lsn
-    event: Annotated[str, about("Which one.", enum=sorted(EVENTS))]
+    event: EventName
     at: Time
     job_id: str | UnsetType = UNSET
     queue: Annotated[str | UnsetType, about("job_enqueued, queue_paused, queue_resumed.")] = UNSET

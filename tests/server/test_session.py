@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import cbor2
 import pytest
 import trio
 from hypothesis import given, settings, strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
+from websockets.trio.client import connect
 
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_decode import Limits
@@ -18,7 +21,9 @@ from beaver_actors.core.job import JobState
 from beaver_actors.kernel.mailbox import Closed, Reply
 from beaver_actors.server.service import Service
 from beaver_actors.server.session import Session, SessionSettings
+from beaver_actors.server.websocket import WebSocket
 from tests.server.house import Client, House, Node, open_house
+from tests.server.support import serving
 
 JOB = {"kind": "work"}
 DONE = (JobState.COMPLETED,)
@@ -306,3 +311,29 @@ async def test_a_message_over_the_limit_is_refused(autojump_clock: MockClock, cb
         client = house.connect()
         refused = await client.ask(enqueue("a", args={"x": "y" * 100}), cbor=cbor)
         assert refused["code"] == "too_large"
+
+
+async def test_a_session_over_a_real_websocket() -> None:
+    """P1, P10: the whole way over loopback with a client of another make, in both forms."""
+    async with open_house() as house:
+
+        async def talk(opened: WebSocket) -> None:
+            await Session(opened, house.service).run()
+
+        async with serving(talk) as server, connect(server.url(), proxy=None) as client:
+            await client.send(json.dumps({"id": "1", "type": "subscribe", "topic": "events", "batch": 100}))
+            assert json.loads(await client.recv())["subscription"] == "s1"
+            await client.send(cbor2.dumps({"id": "2", **enqueue("a", "b")}))
+            events: list[str] = []
+            reply: Any = None
+            while reply is None or len(events) < 6:
+                message = await client.recv()
+                if isinstance(message, bytes):
+                    reply = cbor2.loads(message)
+                else:
+                    events += [event["event"] for event in json.loads(message)["events"]]
+            assert reply["jobs"] == [{"id": "a", "duplicate": False}, {"id": "b", "duplicate": False}]
+            assert sorted(events) == ["job_completed"] * 2 + ["job_enqueued"] * 2 + ["job_started"] * 2
+            await client.send("{")
+            assert json.loads(await client.recv())["code"] == "bad_request"
+            assert not server.failures

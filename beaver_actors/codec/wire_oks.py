@@ -1,0 +1,99 @@
+"""The reply `ok` of each request, spelled out.
+
+`wire.Ok` is what one reads before knowing which request a reply belongs to; these are what it then turns out
+to be. The schema in `docs/asyncapi.yaml` is made of them; a test holds a real server's replies against them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Struct
+
+from beaver_actors.codec.wire import (
+    CancelRequest,
+    DeleteRequest,
+    EnqueueRequest,
+    GetRequest,
+    ListRequest,
+    PauseRequest,
+    ResumeRequest,
+    RetryRequest,
+    StatusRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from beaver_actors.codec.wire_fields import Lsn, about
+from beaver_actors.codec.wire_objects import ChangeObject, JobObject, Receipt, StatusObject
+
+
+class _Ok(Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="ok"):
+    re: Annotated[str, about("The `id` of the request.")]
+
+
+class EnqueueOk(_Ok):
+    """All jobs are accepted and on disk."""
+
+    jobs: Annotated[list[Receipt], about("One for each job of the request, in order.")]
+    lsn: Lsn
+
+
+class GetOk(_Ok):
+    """The job."""
+
+    job: JobObject
+
+
+class ListOk(_Ok):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobObject]
+    next: Annotated[int | None, about("`after` for the next page; null at the end.")]
+
+
+class StatusOk(_Ok):
+    """The status."""
+
+    status: StatusObject
+
+
+class StatusSubscribeOk(_Ok):
+    """The status will be pushed."""
+
+    subscription: str
+
+
+class EventsSubscribeOk(_Ok):
+    """Events will be pushed, beginning with the one after `lsn`."""
+
+    subscription: str
+    lsn: Lsn
+
+
+class UnsubscribeOk(_Ok):
+    """Nothing more is pushed for it."""
+
+    subscription: str
+
+
+class ChangesOk(_Ok):
+    """What was done, on disk."""
+
+    changes: Annotated[list[ChangeObject], about("One for each name in the request, in order.")]
+    lsn: Lsn
+
+
+OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
+    EnqueueRequest: (EnqueueOk,),
+    GetRequest: (GetOk,),
+    ListRequest: (ListOk,),
+    StatusRequest: (StatusOk,),
+    SubscribeRequest: (StatusSubscribeOk, EventsSubscribeOk),
+    UnsubscribeRequest: (UnsubscribeOk,),
+    CancelRequest: (ChangesOk,),
+    RetryRequest: (ChangesOk,),
+    DeleteRequest: (ChangesOk,),
+    PauseRequest: (ChangesOk,),
+    ResumeRequest: (ChangesOk,),
+}
+"""What answers each request that was granted."""
