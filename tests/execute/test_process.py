@@ -124,12 +124,18 @@ def finishes(context: Context) -> str:
 def large(size: int) -> str:
     return "x" * size
 
+@app.job("leaves_child", isolation="process")
+def leaves_child(context: Context) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    context.progress(data=[child.pid])
+    os._exit(0)
+
 @app.job("forked", isolation="process")
 def forked(context: Context) -> None:
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        threading.Event().wait(60)
+        threading.Event().wait(600)
         os._exit(0)
     context.progress(data=[pid])
     os._exit(0)
@@ -280,6 +286,14 @@ async def test_a_process_that_falls_silent_or_talks_nonsense_is_killed(app: str)
         assert isinstance(nonsense, Crashed)
         assert "said what is no message, and was killed" in nonsense.error.message
         assert await workers.run(attempt("add", x=1)) == Succeeded(b"2")
+
+
+async def test_what_a_dead_process_had_started_ends_with_it(app: str) -> None:
+    """The whole group is killed, so that nothing of a lost attempt runs beside the next one."""
+    watch = Watch()
+    async with processes(app) as workers:
+        assert isinstance(await workers.run(attempt("leaves_child"), report=watch), Crashed)
+        await until_gone(watch.pids[0])
 
 
 async def test_a_descendant_that_keeps_the_pipe_open_does_not_hide_the_death(app: str) -> None:
