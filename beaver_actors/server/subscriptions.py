@@ -90,8 +90,6 @@ async def push_events(
             assert found.first_lsn == after_lsn + 1, f"asked for {after_lsn + 1}, got {found.first_lsn}"
             wanted = await _wanted(watch, found.first_lsn, found.facts, service)
             for message in _messages(subscription.id, watch, wanted, service):
-                # Sending does not wait while there is room, so a cancelled scope would go unnoticed.
-                await trio.lowlevel.checkpoint_if_cancelled()
                 await outgoing.send(in_form(message, subscription.form))
             after_lsn += len(found.facts)
 

@@ -81,6 +81,7 @@ BAD_MESSAGES = [
     Bad("\ud800", "the message: expected UTF-8, got other bytes"),
     Bad(of('"type":"enqueue","jobs":[{"kind":"a","args":' + DEEP), "the message: nested too deeply"),
     Bad('{"jobs":' + DEEP, "the message: nested too deeply"),
+    Bad(of('"type":"x","z":' + DEEP), f'type: expected one of {KNOWN}; got "x"', None, "unsupported"),
     Bad('{"id":"7"}', "type: required, but missing", "7"),
     Bad(of('"type":7'), "type: expected text", "7"),
     Bad(of('"type":"enqeue"'), f'type: expected one of {KNOWN}; got "enqeue"', "7", "unsupported"),

@@ -44,6 +44,7 @@ async def test_an_enqueue_is_answered_when_it_is_in_the_log(autojump_clock: Mock
             "jobs": [{"id": made_id(house), "duplicate": False}, {"id": "mine", "duplicate": False}],
             "lsn": 2,
         }
+        assert house.service.waiting_bytes == 0
         conflict = await client.ask(
             {"type": "enqueue", "jobs": [{**JOB, "id": "new"}, {"kind": "other", "id": "mine"}]}
         )
