@@ -27,7 +27,7 @@ def delay_ms(backoff: Backoff, retry: int, dice: float) -> int:
 
     The default of 25 runs has 24 waits, 16.6 days in all; a 25th would be another 3.8 days.
     """
-    cap_ms = backoff.cap_ms
+    cap_ms = max(backoff.cap_ms, 0)
     match backoff.kind:
         case "polynomial":
             spread = POLYNOMIAL_JITTER_MS * (retry + 1) * dice if backoff.jitter else 0.0

@@ -1,0 +1,289 @@
+"""A job queue so plain that it is right by reading: a dictionary of jobs and linear searches.
+
+It answers the same commands as the core, without facts, tables or indexes, and says what every job must look
+like afterwards. Nothing here is fast, nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from beaver_actors.core.commands import Enqueue, Lease, Policy, Report
+from beaver_actors.core.job import JobError, Terms
+from beaver_actors.core.outcome import (
+    Crashed,
+    Failed,
+    Outcome,
+    Rejected,
+    Released,
+    Snoozed,
+    Stopped,
+    Succeeded,
+    TimedOut,
+)
+from beaver_actors.core.retry import delay_ms
+
+
+@dataclass
+class ModelJob:
+    id: str
+    terms: Terms
+    args: bytes
+    order: int
+    run_at_ms: int
+    expires_at_ms: int | None
+    stands: str = "waiting"
+    """waiting, in_flight, completed, dead or cancelled."""
+    attempt: int = 0
+    rescues: int = 0
+    fence: int = 0
+    started_ms: int = 0
+    deadline_ms: int | None = None
+    cancel_requested: bool = False
+    finished_ms: int | None = None
+    finished_as: int = 0
+    """The how-manieth fact finished it."""
+    reason: str | None = None
+    result: bytes | None = None
+    progress: bytes | None = None
+    errors: list[tuple[int, int, str]] = field(default_factory=list)
+    """When, in which attempt, and what it said."""
+    said: Outcome | None = None
+    """How the latest attempt ended, if its worker said so and nobody changed anything since."""
+
+
+class Model:
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.now_ms = 0
+        self.facts = 0
+        self.jobs: dict[str, ModelJob] = {}
+        self.paused: set[str] = set()
+        self.turns: dict[str, int] = {}
+
+    def state(self, job: ModelJob) -> str:
+        if job.stands != "waiting":
+            return job.stands
+        return "scheduled" if job.run_at_ms > self.now_ms else "pending"
+
+    def expired(self, job: ModelJob) -> bool:
+        return job.expires_at_ms is not None and job.expires_at_ms <= self.now_ms
+
+    def running(self) -> list[ModelJob]:
+        held = [job for job in self.jobs.values() if job.stands == "in_flight"]
+        return sorted(held, key=lambda job: job.fence)
+
+    def waiting(self, queue: str | None = None) -> int:
+        jobs = [job for job in self.jobs.values() if job.stands == "waiting"]
+        return len([job for job in jobs if queue in (None, job.terms.queue)])
+
+    def enqueue(self, command: Enqueue) -> str | list[bool]:
+        """A refusal's code, or for each job whether it was there before."""
+        fresh: dict[str, ModelJob] = {}
+        duplicates: list[bool] = []
+        for new in command.jobs:
+            known = self.jobs.get(new.job_id) or fresh.get(new.job_id)
+            duplicates.append(known is not None)
+            if known is None:
+                run_at_ms = self.now_ms + (new.delay_ms or 0)
+                if new.delay_ms is None and new.run_at_ms is not None:
+                    run_at_ms = max(self.now_ms, new.run_at_ms)
+                order = self.facts + len(fresh) + 1
+                args = (new.job_id, new.terms, new.args, order, run_at_ms, new.expires_at_ms)
+                fresh[new.job_id] = ModelJob(*args)
+            elif (known.terms, known.args) != (new.terms, new.args):
+                return "conflict"
+        if fresh and self.policy.storage_full:
+            return "storage_full"
+        if fresh and self.waiting() + len(fresh) > self.policy.pending_jobs_max:
+            return "queue_full"
+        for queue, count in Counter(job.terms.queue for job in fresh.values()).items():
+            if self.waiting(queue) + count > self.policy.queue_jobs_max:
+                return "queue_full"
+        self.jobs |= fresh
+        self.facts += len(fresh)
+        return duplicates
+
+    def lease(self, command: Lease) -> list[tuple[str, int, int]]:
+        """Id, fence and attempt of each leased job."""
+        leased: list[tuple[str, int, int]] = []
+        served: Counter[tuple[int, str]] = Counter()
+        turns = dict(self.turns)
+
+        def rank(job: ModelJob) -> tuple[object, ...]:
+            priority, queue = job.terms.priority, job.terms.queue
+            had = served[priority, queue], turns.get(queue, 0), queue
+            return (-priority, *had, job.run_at_ms, job.order)
+
+        while len(leased) < command.limit:
+            able = [job for job in self.jobs.values() if self.may_start(job, command)]
+            if not able:
+                break
+            job = min(able, key=rank)
+            served[job.terms.priority, job.terms.queue] += 1
+            self.facts += 1
+            self.turns[job.terms.queue] = job.fence = self.facts
+            job.stands, job.attempt, job.progress, job.said = "in_flight", job.attempt + 1, None, None
+            job.started_ms = self.now_ms
+            if job.terms.timeout_ms is not None:
+                job.deadline_ms = self.now_ms + job.terms.timeout_ms + self.policy.timeout_grace_ms
+            leased.append((job.id, job.fence, job.attempt))
+        return leased
+
+    def may_start(self, job: ModelJob, command: Lease) -> bool:
+        terms = job.terms
+        if self.policy.storage_full or self.state(job) != "pending" or self.expired(job):
+            return False
+        if terms.kind not in command.kinds or terms.queue in self.paused:
+            return False
+        if command.queues is not None and terms.queue not in command.queues:
+            return False
+        return not (self.last_chance(job) and any(self.last_chance(other) for other in self.running()))
+
+    def last_chance(self, job: ModelJob) -> bool:
+        return job.rescues > 0 and job.rescues + 1 >= self.policy.max_rescues
+
+    def report(self, report: Report) -> bool | None:
+        """Whether it is accepted; None where the core may say either, but must change nothing."""
+        job = self.jobs.get(report.job_id)
+        if job is None or job.fence != report.fence or job.fence == 0:
+            return False
+        if job.stands == "in_flight":
+            self.end(job, report.outcome, report.dice)
+            job.said = report.outcome
+            return True
+        repeated = type(job.said) is type(report.outcome) and job.said == report.outcome
+        if isinstance(report.outcome, Succeeded):
+            return repeated
+        if job.errors and not hasattr(report.outcome, "error") and job.errors[-1][0] >= job.started_ms:
+            return None  # an error of the attempt before, in the same millisecond, looks like one of this
+        return True if repeated else None
+
+    def end(self, job: ModelJob, outcome: Outcome, dice: float = 0.5) -> None:
+        if isinstance(outcome, Succeeded):
+            job.result = outcome.result
+            return self.settle(job, "completed")
+        if job.cancel_requested:
+            return self.settle(job, "cancelled")
+        match outcome:
+            case Rejected(error):
+                self.note(job, error)
+                return self.settle(job, "dead", "rejected")
+            case Failed(error) | TimedOut(error):
+                self.note(job, error)
+                failures = job.attempt - job.rescues
+                if failures >= job.terms.max_attempts:
+                    return self.settle(job, "dead", "max_attempts")
+                wait_ms = delay_ms(job.terms.backoff, failures - 1, dice)
+                if isinstance(outcome, Failed) and outcome.retry_in_ms is not None:
+                    wait_ms = outcome.retry_in_ms
+                job.run_at_ms = self.now_ms + wait_ms
+            case Crashed(error):
+                self.note(job, error)
+                job.rescues += 1
+                if job.rescues >= self.policy.max_rescues:
+                    return self.settle(job, "dead", "poison")
+            case Snoozed(in_ms):
+                job.attempt -= 1
+                job.run_at_ms = self.now_ms + in_ms
+            case Released() | Stopped():
+                job.attempt -= 1
+        return self.settle(job, "waiting")
+
+    def note(self, job: ModelJob, error: JobError) -> None:
+        job.errors.append((self.now_ms, job.attempt, error.message))
+
+    def settle(self, job: ModelJob, stands: str, reason: str | None = None) -> None:
+        self.facts += 1
+        job.stands, job.reason = stands, reason
+        job.deadline_ms, job.cancel_requested = None, False
+        finished = stands != "waiting"
+        job.finished_ms = self.now_ms if finished else None
+        job.finished_as = self.facts
+
+    def cancel(self, job_id: str) -> tuple[bool, str | None]:
+        """Whether it changed, and the state afterwards."""
+        job = self.jobs.get(job_id)
+        if job is None or job.finished_ms is not None:
+            return False, None if job is None else self.state(job)
+        if job.stands == "waiting":
+            job.said = None
+            self.settle(job, "cancelled")
+        elif not job.cancel_requested:
+            self.facts += 1
+            job.cancel_requested = True
+        return True, job.stands
+
+    def retry(self, job_id: str) -> tuple[bool, str | None]:
+        job = self.jobs.get(job_id)
+        if job is None or job.stands not in ("dead", "cancelled"):
+            return False, None if job is None else self.state(job)
+        job.attempt = job.rescues = 0
+        job.run_at_ms, job.result, job.said = self.now_ms, None, None
+        if self.expired(job):
+            job.expires_at_ms = None
+        self.settle(job, "waiting")
+        return True, "pending"
+
+    def delete(self, job_id: str) -> tuple[bool, str | None]:
+        job = self.jobs.get(job_id)
+        if job is None or job.stands == "in_flight":
+            return False, None if job is None else self.state(job)
+        del self.jobs[job_id]
+        self.facts += 1
+        return True, None
+
+    def recover(self, running: Iterable[int] | None, error: JobError) -> None:
+        for job in self.running():
+            blamed = running is None or job.fence in running
+            self.end(job, Crashed(error) if blamed else Released())
+
+    def moments(self) -> set[int]:
+        """Times at which something becomes due."""
+        times: set[int | None] = set()
+        for job in self.jobs.values():
+            times |= {job.run_at_ms, job.expires_at_ms, job.deadline_ms}
+            for kept_ms in (job.terms.retention_ms, 5):
+                if job.finished_ms is not None and kept_ms is not None:
+                    times.add(job.finished_ms + kept_ms)
+        return {time_ms for time_ms in times if time_ms is not None}
+
+    def demands(self) -> dict[str, str]:
+        """What a tick must do now: by job, "overrun", "expired" or "deleted"."""
+        due: dict[str, str] = {}
+        for job in self.jobs.values():
+            kept_ms = job.terms.retention_ms
+            if job.deadline_ms is not None and job.deadline_ms <= self.now_ms:
+                due[job.id] = "overrun"
+            elif job.stands == "waiting" and self.expired(job):
+                due[job.id] = "expired"
+            elif (
+                job.finished_ms is not None
+                and kept_ms is not None
+                and job.finished_ms + kept_ms <= self.now_ms
+            ):
+                due[job.id] = "deleted"
+        for stands in ("completed", "dead", "cancelled"):
+            left = [job for job in self.jobs.values() if job.stands == stands and job.id not in due]
+            left.sort(key=lambda job: job.finished_as)
+            kept_ms = getattr(self.policy, f"{stands}_kept_ms")
+            excess = len(left) - getattr(self.policy, f"{stands}_kept")
+            for position, job in enumerate(left):
+                old = job.terms.retention_ms is None and (job.finished_ms or 0) + kept_ms <= self.now_ms
+                if old or position < excess:
+                    due[job.id] = "deleted"
+        return due
+
+    def tick(self, order: Iterable[str], error: JobError) -> None:
+        """Do what time demands, in this order: it decides who finished first."""
+        due = self.demands()
+        for job_id in order:
+            job = self.jobs[job_id]
+            if due[job_id] == "overrun":
+                self.end(job, TimedOut(error))
+            elif due[job_id] == "expired":
+                self.settle(job, "dead", "expired")
+            else:
+                self.delete(job_id)

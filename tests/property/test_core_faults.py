@@ -1,0 +1,136 @@
+"""Seeded faults: proof that the machine of `test_core_machine.py` can fail.
+
+Each fault is one small slip in the core, made in memory for one test by exchanging a function's code. The
+machine must find every one of them. What is found is not shrunk: that it is red is all that is asked.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from textwrap import dedent
+from types import CodeType
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from beaver_actors.core import attempts, choose, decide, fold, index, state, upkeep, views
+from tests.property.test_core_machine import CoreMachine
+
+
+class Fault(NamedTuple):
+    """In this function, this text is replaced by that."""
+
+    function: Callable[..., Any]
+    text: str
+    slip: str
+
+
+FAULTS = {
+    "a stale fence is accepted": Fault(
+        attempts.finish, "job.fence != report.fence or not job.fence", "not job.fence"
+    ),
+    "a completed job can be retried": Fault(
+        decide._retry, "(JobState.DEAD, JobState.CANCELLED)", "(JobState.DEAD, JobState.COMPLETED)"
+    ),
+    "a job lives one millisecond past its expiry": Fault(
+        state.is_overdue, "job.expires_at_ms <= now_ms", "job.expires_at_ms < now_ms"
+    ),
+    "an expired job can start": Fault(choose.choose, "job.expires_at_ms <= now_ms", "False"),
+    "a cancellation is not counted": Fault(fold._cancelled, "state.totals.cancelled += 1", "pass"),
+    "a move leaves the count of the state behind": Fault(fold._move, "counts[source] -= 1", "pass"),
+    "a lease handed back uses an attempt": Fault(fold._released, "job.attempt -= 1", "pass"),
+    "a rescue uses an attempt": Fault(attempts._failure, "job.failures >=", "job.attempt >="),
+    "a duplicate is not noticed": Fault(decide._enqueue, "jobs.get(job_id) or fresh.get(job_id)", "None"),
+    "a duplicate within a batch is not noticed": Fault(
+        decide._enqueue, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
+    ),
+    "other arguments pass for a duplicate": Fault(
+        decide._enqueue, "known.terms != new.terms or known.args != new.args", "known.terms != new.terms"
+    ),
+    "a queue takes one job too many": Fault(
+        decide._no_room, "> policy.queue_jobs_max", "> policy.queue_jobs_max + 1"
+    ),
+    "a full disk stops outcomes too": Fault(
+        attempts.finish, "for report in command.reports:",
+        "for report in command.reports[: 0 if policy.storage_full else None]:"
+    ),
+    "priorities are upside down": Fault(choose._in_order, "sorted(lanes, reverse=True)", "sorted(lanes)"),
+    "the first queue is served before the others": Fault(
+        choose._in_order, "(state.queues[name].turn, name)", "name"
+    ),
+    "a paused queue is served": Fault(choose._open_lanes, "or state.queues[key.queue].paused", ""),
+    "two last chances at once": Fault(choose.choose, "chance_free = False", "pass"),
+    "a last chance beside another worker's": Fault(choose._open_lanes, "state.in_flight.values()", "()"),
+    "a job handed back goes to the end": Fault(
+        index.Lane._search, "return step", "return len(jobs)"
+    ),
+    "a stale entry in a line looks alive": Fault(index.Line.__iter__, "if job.lsn == lsn", "if True"),
+    "a job put back answers to its former time": Fault(
+        index.Timetable.pop_due, "if job.lsn == lsn:", "if True:"
+    ),
+    "a cancel request outlives the attempt": Fault(fold._move, "trail.cancel_requested = False", "pass"),
+    "a success does not count once a cancel is asked for": Fault(
+        attempts.ending, "isinstance(outcome, Succeeded):",
+        "isinstance(outcome, Succeeded) and not job.trail.cancel_requested:"
+    ),
+    "everyone is blamed for a crash": Fault(attempts.recover, "job.fence in command.running", "True"),
+    "a repeated outcome is refused": Fault(attempts._recorded_before, "return same and", "return False and"),
+    "a deadline is met one millisecond late": Fault(
+        upkeep._time_demands, "deadline_ms <= now_ms", "deadline_ms < now_ms"
+    ),
+    "one job too many is kept": Fault(upkeep._time_demands, "- kept\n", "- kept - 1\n"),
+    "a retention of its own is ignored": Fault(state.file_job, "job.terms.retention_ms is not None", "False"),
+    "jobs from a snapshot never expire": Fault(
+        state.reindex, "for job in (*in_line, *finished):",
+        "for job in (*in_line, *finished):\n        job.expires_at_ms = None"
+    ),
+    "a page skips a job": Fault(views.page, "job.order + 1", "job.order"),
+    "back-off skips its first step": Fault(attempts._failure, "job.failures - 1", "job.failures"),
+}  # fmt: skip
+
+
+HIDDEN = {
+    "a deadline is met one millisecond late",
+    "a full disk stops outcomes too",
+    "a last chance beside another worker's",
+    "a paused queue is served",
+    "a queue takes one job too many",
+    "a repeated outcome is refused",
+    "a rescue uses an attempt",
+    "a success does not count once a cancel is asked for",
+    "back-off skips its first step",
+    "one job too many is kept",
+    "two last chances at once",
+}
+"""These take hundreds of examples to find."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in HIDDEN else []) for name in FAULTS]
+)
+def test_a_seeded_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P3, P4, P5, P7, P11, P12: the machine goes red for every fault seeded into the core."""
+    monkeypatch.setattr(FAULTS[name].function, "__code__", with_slip(*FAULTS[name]))
+    examples = settings(
+        max_examples=2_000,
+        database=None,
+        deadline=None,
+        derandomize=True,  # a fault that is found is always found
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(CoreMachine, settings=examples)
+
+
+def with_slip(function: Callable[..., Any], text: str, slip: str) -> CodeType:
+    """The function's code, compiled from its source with the one place changed."""
+    source = dedent(inspect.getsource(function))
+    assert source.count(text) == 1, f"{text!r} stands {source.count(text)} times in {function.__qualname__}"
+    module = compile(source.replace(text, slip), inspect.getfile(function), "exec")
+    codes = [code for code in module.co_consts if isinstance(code, CodeType)]
+    return next(code for code in codes if code.co_name == function.__name__)

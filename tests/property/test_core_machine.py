@@ -1,0 +1,433 @@
+"""The core against a plain model of itself: random commands, time, crashes, and the same answers from both.
+
+After every step all invariants hold and every job looks as the model says; at random moments the state is
+folded anew from all facts, and built anew from a copy of its stored part, and must be the same and decide
+the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from beaver_actors.core.answers import Changed, Enqueued, Finished, Leased, Page, Refused, Status, Ticked
+from beaver_actors.core.attempts import SERVER_DIED
+from beaver_actors.core.commands import (
+    Cancel,
+    Command,
+    Count,
+    Delete,
+    Enqueue,
+    Finish,
+    Lease,
+    List,
+    NewJob,
+    Pause,
+    Policy,
+    Progress,
+    Recover,
+    Report,
+    Resume,
+    Retry,
+    Tick,
+)
+from beaver_actors.core.decide import decide
+from beaver_actors.core.facts import (
+    JobCancelled,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFailed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+)
+from beaver_actors.core.job import Backoff, Job, JobError, JobState, Terms
+from beaver_actors.core.outcome import (
+    Crashed,
+    Failed,
+    Outcome,
+    Rejected,
+    Released,
+    Snoozed,
+    Stopped,
+    Succeeded,
+    TimedOut,
+)
+from beaver_actors.testing.playbook import Playbook, canonical, named
+from tests.property.model import Model, ModelJob
+
+# Few names and short times, so that jobs meet, collide and run out at the same millisecond.
+KINDS = ("knit", "weave")
+QUEUES = ("left", "right", "far")
+SHORT_MS = st.integers(0, 6)
+OVERRUN = JobError("Timeout", "the worker did not report within the timeout and its grace")
+ERRORS = st.sampled_from([JobError("KeyError", "a"), JobError("OSError", "b")])
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    st.just(Succeeded()),
+    st.just(Succeeded(b"1")),
+    st.builds(Failed, ERRORS, st.none() | SHORT_MS),
+    st.builds(TimedOut, ERRORS),
+    st.builds(Rejected, ERRORS),
+    st.builds(Snoozed, SHORT_MS),
+    st.builds(Crashed, ERRORS),
+    st.just(Stopped()),
+    st.just(Released()),
+)
+TERMS = st.builds(
+    Terms,
+    kind=st.sampled_from(KINDS),
+    queue=st.sampled_from(QUEUES),
+    priority=st.sampled_from([0, 0, 7]),
+    max_attempts=st.integers(1, 3),
+    timeout_ms=st.none() | st.integers(1, 9),
+    backoff=st.builds(
+        Backoff, st.sampled_from(["fixed", "exponential"]), base_ms=SHORT_MS, factor=st.just(2.0)
+    ),
+    retention_ms=st.sampled_from([None, None, 0, 4]),
+)
+SOON_MS = st.none() | st.none() | st.integers(0, 60)
+NEW_JOBS = st.builds(
+    NewJob,
+    st.just(""),  # named when it is enqueued
+    TERMS,
+    st.sampled_from([b"{}", b'{"a":1}']),
+    run_at_ms=SOON_MS,
+    delay_ms=st.none() | SHORT_MS,
+    expires_at_ms=SOON_MS,
+)
+POLICIES = st.builds(
+    Policy,
+    served_kinds=st.sampled_from([frozenset(KINDS), frozenset(KINDS[:1])]),
+    storage_full=st.just(False),
+    pending_jobs_max=st.sampled_from([100, 100, 8]),
+    queue_jobs_max=st.sampled_from([100, 100, 4]),
+    max_rescues=st.sampled_from([2, 2, 3, 1]),
+    timeout_grace_ms=st.just(2),
+    completed_kept_ms=st.sampled_from([5, 1_000]),
+    cancelled_kept_ms=st.sampled_from([5, 1_000]),
+    dead_kept_ms=st.sampled_from([5, 1_000]),
+    completed_kept=st.integers(0, 3),
+    cancelled_kept=st.integers(0, 3),
+    dead_kept=st.integers(0, 3),
+)
+
+
+class CoreMachine(RuleBasedStateMachine):
+    @initialize(policy=POLICIES, jobs=st.lists(NEW_JOBS, min_size=2, max_size=6))
+    def begin(self, policy: Policy, jobs: list[NewJob]) -> None:
+        self.book = Playbook(policy, now_ms=1)
+        self.model = Model(policy)
+        self.model.now_ms = 1
+        self.leases: list[tuple[str, int]] = []
+        """Every lease ever given."""
+        self.asked_for: list[NewJob] = []
+        """Every job ever asked for."""
+        self.enqueue(jobs)
+
+    def do(self, command: Command) -> Any:
+        return self.book.do(command)
+
+    def some(self, data: st.DataObject) -> str:
+        """The id of a job that is there, mostly."""
+        return data.draw(st.sampled_from([*self.model.jobs, "job-0"]), label="job")
+
+    def running(self) -> bool:
+        return bool(self.model.running())
+
+    @rule(time_ms=st.integers(1, 9))
+    def time_passes(self, time_ms: int) -> None:
+        self.book.pass_time(time_ms)
+        self.model.now_ms += time_ms
+
+    @rule(early=st.integers(0, 1), data=st.data())
+    def something_is_due(self, early: int, data: st.DataObject) -> None:
+        """The clock stops at the very millisecond that some job waits for, or just before."""
+        moments = {moment - early for moment in self.model.moments() if moment - early > self.model.now_ms}
+        if moments:
+            self.time_passes(data.draw(st.sampled_from(sorted(moments)[:4])) - self.model.now_ms)
+        self.tick()
+
+    @rule(jobs=st.lists(NEW_JOBS, min_size=1, max_size=6))
+    def enqueue(self, jobs: list[NewJob]) -> None:
+        begin = len(self.asked_for)
+        jobs = [job._replace(job_id=f"job-{number}") for number, job in enumerate(jobs, start=begin)]
+        self.asked_for += jobs
+        self.enqueue_all(jobs)
+
+    @rule(changed=st.booleans(), data=st.data())
+    def enqueue_again(self, changed: bool, data: st.DataObject) -> None:
+        """A client that got no answer asks again, or an id is used twice."""
+        jobs = data.draw(st.lists(st.sampled_from(self.asked_for), min_size=1, max_size=3))
+        if changed:
+            jobs.append(jobs[0]._replace(args=b"[]"))
+        self.enqueue_all(jobs)
+
+    def enqueue_all(self, jobs: list[NewJob]) -> None:
+        command = Enqueue(tuple(jobs))
+        expected = self.model.enqueue(command)
+        answer = self.do(command)
+        if isinstance(expected, str):
+            assert isinstance(answer, Refused)
+            assert answer.code == expected
+            assert self.book.facts == []
+        else:
+            assert isinstance(answer, Enqueued)
+            assert [receipt.duplicate for receipt in answer.receipts] == expected
+            assert [receipt.job_id for receipt in answer.receipts] == [job.job_id for job in jobs]
+            assert answer.lsn == self.model.facts
+
+    @rule(
+        limit=st.integers(0, 4).map(lambda limit: 4 - limit),
+        kinds=st.sampled_from([KINDS, KINDS, KINDS[:1]]),
+        queues=st.sampled_from([None, None, QUEUES[:2]]),
+    )
+    def lease(self, limit: int, kinds: tuple[str, ...], queues: tuple[str, ...] | None) -> None:
+        command = Lease("worker", limit, frozenset(kinds), None if queues is None else frozenset(queues))
+        expected = self.model.lease(command)
+        answer = self.do(command)
+        assert isinstance(answer, Leased)
+        assert [(job.job_id, job.fence, job.attempt) for job in answer.jobs] == expected
+        self.leases += [(job_id, fence) for job_id, fence, _ in expected]
+
+    @rule(outcomes=st.lists(OUTCOMES, min_size=1, max_size=4), time_ms=SHORT_MS)
+    def work(self, outcomes: list[Outcome], time_ms: int) -> None:
+        """A worker takes what it can and soon tells how it ended."""
+        given = len(self.leases)
+        self.lease(len(outcomes), KINDS, None)
+        self.time_passes(time_ms)
+        reports = [
+            Report(*lease, outcome) for lease, outcome in zip(self.leases[given:], outcomes, strict=False)
+        ]
+        self.report_all(reports)
+
+    @precondition(running)
+    @rule(outcome=OUTCOMES, dice=st.sampled_from([0.0, 0.5, 0.99]), again=st.booleans(), data=st.data())
+    def report(self, outcome: Outcome, dice: float, again: bool, data: st.DataObject) -> None:
+        """A running attempt ends; a worker whose answer was lost repeats itself."""
+        job = data.draw(st.sampled_from(self.model.running()))
+        report = Report(job.id, job.fence, outcome, dice)
+        self.report_all([report])
+        if again:
+            self.report_all([report])
+
+    @rule(outcomes=st.lists(OUTCOMES, min_size=1, max_size=3), data=st.data())
+    def report_whatever(self, outcomes: list[Outcome], data: st.DataObject) -> None:
+        """Workers report, some of them late, twice, or about jobs they never had."""
+        leases = st.sampled_from([*self.leases[-12:], (self.some(data), data.draw(st.integers(0, 5)))])
+        self.report_all([Report(*data.draw(leases), outcome) for outcome in outcomes])
+
+    def report_all(self, reports: list[Report]) -> None:
+        before = self.model.facts
+        in_one_go: dict[int, Outcome] = {}
+        expected: list[bool | None] = []
+        for report in reports:
+            if report.fence in in_one_go and self.holds(report):
+                expected.append(in_one_go[report.fence] == report.outcome)
+                continue
+            if self.holds(report) and self.model.jobs[report.job_id].stands == "in_flight":
+                in_one_go[report.fence] = report.outcome
+            expected.append(self.model.report(report))
+        answer = self.do(Finish(tuple(reports)))
+        assert isinstance(answer, Finished)
+        assert len(self.book.facts) == self.model.facts - before
+        assert len(answer.accepted) == len(reports)
+        for wanted, given in zip(expected, answer.accepted, strict=True):
+            assert wanted in (None, given)
+
+    def holds(self, report: Report) -> bool:
+        job = self.model.jobs.get(report.job_id)
+        return job is not None and job.fence == report.fence
+
+    @precondition(running)
+    @rule(percent=st.integers(0, 100), late=st.integers(0, 1), data=st.data())
+    def progress(self, percent: int, late: int, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.model.running()))
+        text = str(percent).encode()
+        self.do(Finish((), (Progress(job.id, job.fence - late, text),)))
+        if not late:
+            job.progress = text
+            self.model.facts += 1
+        assert len(self.book.facts) == 1 - late
+
+    @rule(
+        count=st.integers(1, 3), what=st.sampled_from([Cancel, Cancel, Retry, Retry, Delete]), data=st.data()
+    )
+    def change(self, count: int, what: type[Cancel | Retry | Delete], data: st.DataObject) -> None:
+        self.change_all(tuple(self.some(data) for _ in range(count)), what)
+
+    @precondition(running)
+    @rule(data=st.data())
+    def cancel_while_it_runs(self, data: st.DataObject) -> None:
+        """The request races with the outcome."""
+        job = data.draw(st.sampled_from(self.model.running()))
+        self.change_all((job.id,), Cancel)
+        if data.draw(st.booleans()):
+            self.report_all([Report(job.id, job.fence, data.draw(OUTCOMES))])
+
+    def change_all(self, job_ids: tuple[str, ...], what: type[Cancel | Retry | Delete]) -> None:
+        if what is Retry and self.model.policy.storage_full:
+            assert isinstance(self.do(Retry(job_ids)), Refused)
+            return
+        judge = {Cancel: self.model.cancel, Retry: self.model.retry, Delete: self.model.delete}[what]
+        expected = {job_id: judge(job_id) for job_id in dict.fromkeys(job_ids)}
+        answer = self.do(what(job_ids))
+        assert isinstance(answer, Changed)
+        given = [(change.name, (change.changed, change.state)) for change in answer.changes]
+        assert given == [(job_id, expected[job_id]) for job_id in job_ids]
+        assert answer.lsn == self.model.facts
+
+    @rule(queue=st.sampled_from([None, *QUEUES]), on=st.sampled_from([False, False, True]))
+    def hinder(self, queue: str | None, on: bool) -> None:
+        """A queue is paused or resumed; or, with none named, the disk fills or drains."""
+        if queue is None:
+            values = {name: getattr(self.model.policy, name) for name in Policy.__slots__}
+            self.book.policy = self.model.policy = Policy(**values | {"storage_full": on})
+            return
+        changes = (queue in self.model.paused) != on
+        known = queue in self.book.state.queues
+        answer = self.do(Pause(queue) if on else Resume(queue))
+        if not known and not on:
+            assert isinstance(answer, Refused)
+            return
+        assert answer.changes[0].changed == changes
+        self.model.facts += changes
+        self.model.paused ^= {queue} if changes else set()
+
+    def tick(self) -> None:
+        due = self.model.demands()
+        answer = self.do(Tick())
+        assert isinstance(answer, Ticked)
+        order = [fact[0] for fact in self.book.facts]
+        assert sorted(order) == sorted(due)
+        self.model.tick(order, OVERRUN)
+
+    @rule(begun=st.integers(0, 3), known=st.booleans(), data=st.data())
+    def crash(self, begun: int, known: bool, data: st.DataObject) -> None:
+        """The server dies, and the next life begins from the log, or from a snapshot."""
+        self.lease(begun, KINDS, None)
+        fences = [job.fence for job in self.model.running()]
+        running = data.draw(st.sets(st.sampled_from(fences or [0]))) if known else None
+        self.model.recover(running, SERVER_DIED)
+        self.book.state = self.book.reindexed() if data.draw(st.booleans()) else self.book.replayed()
+        self.do(Recover(None if running is None else frozenset(running)))
+
+    @rule(state=st.none() | st.sampled_from(JobState), queue=st.none() | st.sampled_from(QUEUES))
+    def look(self, state: JobState | None, queue: str | None) -> None:
+        matching = [
+            job.id
+            for job in sorted(self.model.jobs.values(), key=lambda job: -job.order)
+            if state in (None, self.model.state(job)) and queue in (None, job.terms.queue)
+        ]
+        seen: list[str] = []
+        after = None
+        while True:
+            page = self.do(List(state, queue, limit=2, after=after))
+            assert isinstance(page, Page)
+            seen += [job.id for job in page.jobs]
+            after = page.after
+            if after is None:
+                break
+        assert seen == matching
+        status = self.do(Count())
+        assert isinstance(status, Status)
+        states = [self.model.state(job) for job in self.model.jobs.values()]
+        assert status.counts == {kept: states.count(kept) for kept in JobState}
+        assert status.lsn == self.model.facts
+        self.totals_are_the_log_counted(status)
+
+    def totals_are_the_log_counted(self, status: Status) -> None:
+        happened = Counter(type(fact) for fact in self.book.log)
+        died = Counter(fact.reason for fact in self.book.log if isinstance(fact, JobDied))
+        assert status.died == died
+        assert status.totals == {
+            "enqueued": happened[JobEnqueued],
+            "started": happened[JobStarted],
+            "completed": happened[JobCompleted],
+            "failed": happened[JobFailed],
+            "snoozed": happened[JobSnoozed],
+            "released": happened[JobReleased],
+            "rescued": happened[JobRescued] + died["poison"],
+            "cancelled": happened[JobCancelled],
+            "retried": happened[JobRetried],
+            "deleted": happened[JobDeleted],
+        }
+
+    @rule()
+    def rebuild(self) -> None:
+        """Folded anew from the log it is the same; indexed anew it decides the same."""
+        self.do(Count())  # lets time pass
+        live, anew = self.book.state, self.book.reindexed()
+        assert canonical(live) == canonical(self.book.replayed()) == canonical(anew)
+        for command in (
+            Lease("worker", 100, frozenset(KINDS)),
+            Lease("worker", 3, frozenset(KINDS[1:]), frozenset(QUEUES[1:])),
+            Tick(),
+            Count(),
+            List(),
+        ):
+            one, other = (
+                decide(state, command, self.book.now_ms, self.book.policy) for state in (live, anew)
+            )
+            assert one.answer == other.answer
+            if isinstance(command, Tick):  # which of two overdue jobs is named first is not promised
+                assert sorted(named(one.facts)) == sorted(named(other.facts))
+            else:
+                assert named(one.facts) == named(other.facts)
+
+    @invariant()
+    def every_job_is_as_the_model_says(self) -> None:
+        if not hasattr(self, "book"):
+            return
+        live = {job_id: _shown(self.book.job(job_id)) for job_id in list(self.book.state.jobs)}
+        assert live == {job_id: _expected(self.model, job) for job_id, job in self.model.jobs.items()}
+        assert self.book.state.lsn == self.model.facts == len(self.book.log)
+
+    def teardown(self) -> None:
+        if hasattr(self, "book"):
+            self.rebuild()
+
+
+def _shown(job: Job) -> dict[str, object]:
+    trail = job.trail
+    return {
+        "order": job.order,
+        "state": str(job.state),
+        "attempt": job.attempt,
+        "rescues": job.rescues,
+        "fence": job.fence,
+        "run_at_ms": job.run_at_ms,
+        "expires_at_ms": job.expires_at_ms,
+        "deadline_ms": trail and trail.deadline_ms,
+        "finished_ms": trail and trail.finished_ms,
+        "cancel_requested": trail is not None and trail.cancel_requested,
+        "reason": trail and trail.reason,
+        "result": trail and trail.result,
+        "progress": trail and trail.progress,
+        "errors": [(error.at_ms, error.attempt, error.message) for error in trail.errors] if trail else [],
+    }
+
+
+def _expected(model: Model, job: ModelJob) -> dict[str, object]:
+    same = (
+        "order",
+        "attempt",
+        "rescues",
+        "fence",
+        "run_at_ms",
+        "expires_at_ms",
+        "deadline_ms",
+        "finished_ms",
+    )
+    more = ("cancel_requested", "reason", "result", "progress", "errors")
+    return {"state": model.state(job)} | {name: getattr(job, name) for name in (*same, *more)}
+
+
+TestCoreMachine = CoreMachine.TestCase
+TestCoreMachine.__doc__ = "P3, P4, P5, P7, P11, P12: the core answers as the model does, whatever happens."
