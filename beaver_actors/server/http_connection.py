@@ -140,7 +140,8 @@ class HttpConnection:
                 if data[0] == TLS_HANDSHAKE:
                     return None  # quietly: its sender could not read an answer in plain text
                 self._idle = False
-                self._reading.deadline = trio.current_time() + self._settings.handshake_timeout
+                deadline = trio.current_time() + self._settings.handshake_timeout
+                self._reading.deadline = min(self._reading.deadline, deadline)
             self._h11.receive_data(bytes(data))
         return event
 

@@ -287,6 +287,12 @@ async def test_a_client_that_leaves_ends_the_handler_however_it_leaves() -> None
 
 async def test_a_ping_while_the_server_closes_disturbs_nothing() -> None:
     """Guard, over loopback with frames by hand: the library raised here, and took the server along."""
+    with capture_logs() as logs:
+        await ping_a_closing_server()
+    assert logs == []
+
+
+async def ping_a_closing_server() -> None:
     async with serving(lambda opened: opened.close(1000, "done")) as served:
         async with await served.open_raw() as stream:
             assert await read_close(stream) == (1000, "done")
@@ -531,7 +537,7 @@ async def test_a_slow_handler_holds_its_client_back(autojump_clock: trio.testing
 async def test_a_goodbye_overtakes_the_messages_that_nobody_takes(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """close, over memory with a jumping clock: inbox and socket are full, and both sides still end in order."""
+    """close, over memory with a jumping clock: inbox and socket are full, and both still end in order."""
 
     async def busy(opened: WebSocket) -> None:
         await trio.sleep(100)
@@ -624,6 +630,53 @@ async def test_a_frame_that_is_not_taken_ends_the_connection_in_time(
     assert sorted(ends, key=str) == [pytest.approx(30)] * 3 + [None]
 
 
+async def test_a_connection_ends_although_its_handler_goes_on(autojump_clock: trio.testing.MockClock) -> None:
+    """Guard, over memory with a jumping clock: a handler that does not listen keeps no client waiting. One
+    client says goodbye, one breaks the protocol (and may answer), one takes nothing."""
+
+    async def absent(opened: WebSocket) -> None:
+        with contextlib.suppress(WebSocketClosed):
+            while True:
+                await opened.send("x" * 1000)
+        await trio.sleep(500)
+
+    async def deaf(opened: WebSocket) -> None:
+        await trio.sleep(500)
+
+    async with over_memory(deaf) as (client, failures):
+        await client.send_all(frame(CLOSE, b"\x0f\xa1"))
+        assert await read_close(client) == (4001, "")
+        assert await read_all(client) == b""
+        assert trio.current_time() == 0
+        await client.aclose()
+    async with over_memory(deaf) as (client, failures):
+        started = trio.current_time()
+        await client.send_all(b"\xff\xff")
+        assert (await read_close(client))[0] == 1002
+        assert await read_all(client) == b""
+        await client.send_all(frame(CLOSE, b"\x03\xea"))
+        assert trio.current_time() == started
+        await client.aclose()
+    async with over_memory(absent, lockstep=True, send_timeout=30) as (client, failures):
+        started = trio.current_time()
+        await trio.sleep(31)
+        await read_all(client)
+        assert trio.current_time() == started + 31
+        await client.aclose()
+    assert not failures
+
+
+async def test_nothing_is_sent_behind_half_a_frame(autojump_clock: trio.testing.MockClock) -> None:
+    """Guard, over memory that is full at once with a jumping clock: a ping is given up while it is being
+    sent, so not even a goodbye could be understood any more."""
+    limits = {"ping_interval": 20.0, "ping_timeout": 1.0, "send_timeout": 1000.0}
+    async with over_memory(echo, lockstep=True, **limits) as (client, failures):
+        await trio.sleep(30)
+        assert len(await read_all(client)) <= 6  # of the ping
+        await client.aclose()
+    assert not failures
+
+
 async def test_leaving_the_node_cuts_connections_at_once(autojump_clock: trio.testing.MockClock) -> None:
     """Cancellation, over memory that is full at once: a client that takes nothing delays no shutdown."""
 
@@ -697,3 +750,24 @@ async def test_an_unknown_fault_of_the_library_ends_one_connection(monkeypatch: 
         await neighbour.send_all(frame(PING, b"and you?"))
         assert await read_frame(neighbour) == (PONG, b"and you?")
         await served.assert_serves()
+
+
+async def test_a_fault_of_the_library_in_the_goodbye_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Guard, over memory with a jumping clock and a fault put into the library."""
+
+    async def fault(self: object, event: object) -> None:
+        raise RuntimeError("a fault in the library")
+
+    monkeypatch.setattr(trio_websocket.WebSocketConnection, "_handle_ping_event", fault)
+    async with over_memory(lambda opened: opened.close(1000, "done"), close_timeout=100) as (
+        client,
+        failures,
+    ):
+        assert await read_close(client) == (1000, "done")
+        await client.send_all(frame(PING))
+        assert await read_all(client) == b""
+        await client.aclose()
+    assert trio.current_time() < 2
+    assert not failures
