@@ -13,7 +13,7 @@ import click
 from beaver_actors import __version__
 from beaver_actors.cli.config import config
 from beaver_actors.cli.enqueue import enqueue
-from beaver_actors.cli.exits import Exit, Failure, leaves
+from beaver_actors.cli.exits import Exit, Failure, colours_wanted, leaves
 from beaver_actors.cli.jobs import jobs
 from beaver_actors.cli.offline import log, verify
 from beaver_actors.cli.options import DEBUG, debug_option
@@ -67,7 +67,7 @@ def beaver(context: click.Context) -> None:
     Start a server with "run"; send it jobs with "enqueue"; see what becomes of them with "status", "jobs" and
     "tail".
     """
-    if os.environ.get("NO_COLOR"):
+    if not colours_wanted():
         context.color = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import IO, Any
@@ -50,10 +51,16 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write it to standard error, the first word in red on a terminal."""
+        # The command's context, which knows about colours, has been left by then.
+        colour = None if colours_wanted() else False
         label = click.style("Error:", fg="red", bold=True)
-        click.echo(f"{label} {self.message}", file=file, err=file is None)
-        if self.advice:
-            click.echo(f"  {self.advice}", file=file, err=file is None)
+        advice = f"\n  {self.advice}" if self.advice else ""
+        click.echo(f"{label} {self.message}{advice}", file=file, err=file is None, color=colour)
+
+
+def colours_wanted() -> bool:
+    """Whether colours may be used at all: not where NO_COLOR is set to anything."""
+    return not os.environ.get("NO_COLOR")
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -100,8 +100,12 @@ def _serve(config: Config, announce: Callable[[Ready], None]) -> int:
 
     try:
         return int(trio.run(partial(serve, config, token=token, ready=ready)))
-    except (AppError, ExposureError) as error:
+    except AppError as error:
         raise Failure(Exit.USAGE, str(error)) from error
+    except ExposureError as error:
+        raise Failure(
+            Exit.USAGE, str(error), "Here: --token-file FILE, --listen 127.0.0.1:7440, --insecure."
+        ) from error
     except ListenError as error:
         raise Failure(Exit.ERROR, str(error)) from error
 
