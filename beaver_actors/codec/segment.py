@@ -29,6 +29,10 @@ _HEADER = Struct("<8sIIQQI")
 _HEADER_SUMMED = 12  # the checksum covers what follows the magic and the checksum itself
 SEGMENT_HEADER_SIZE = _HEADER.size
 
+SEAL = b"\x5e"
+"""The byte behind the last frame of a segment that is followed by another. It is written when that one is on
+disk, so if it is found at the end of the log, the rest of the log is missing. One byte is never torn."""
+
 SECTOR = 512  # the smallest unit that a disk writes whole or not at all
 
 
@@ -145,6 +149,11 @@ def scan_segment(data: bytes, *, last: bool) -> SegmentScan:
     lost_bytes = len(data.rstrip(b"\0")) - offset
     if lost_bytes <= 0:
         return so_far
+    if data[offset : offset + lost_bytes] == SEAL:
+        if not last:
+            return so_far
+        missing = Ending(Verdict.DAMAGED, offset, "the segment that followed this one is missing", 0)
+        return so_far._replace(ending=missing)
     return so_far._replace(ending=_judge(data, so_far, lost_bytes, last))
 
 

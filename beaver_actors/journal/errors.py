@@ -55,7 +55,7 @@ class Damaged(JournalError):
     def __init__(self, place: str, file: str, offset: int | None, lsn: int, reason: str) -> None:
         where = f"{place}/{file}" + ("" if offset is None else f" at offset {offset}")
         super().__init__(
-            f"{where}: {reason}. Facts from LSN {lsn} on are not readable. Look closer with\n"
+            f"{where}: {reason}. Facts from LSN {lsn} on cannot be read. Look closer with\n"
             f"  python -m beaver_actors verify --data-dir {place}\n"
             "and restore a copy of the directory, or give up what is lost with\n"
             f"  python -m beaver_actors verify --data-dir {place} --repair --accept-loss"

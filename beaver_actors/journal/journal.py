@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from beaver_actors.codec.fact_codec import CodecError, encode_facts
 from beaver_actors.codec.frame import encode_frame
@@ -123,15 +123,17 @@ class FileJournal:
             return self._head
 
     def rotate(self) -> int:
-        """Seal the active segment, if there is anything in it; return the last LSN in sealed segments.
+        """Seal the active segment, if there is anything in it and room for another; return the last LSN in
+        sealed segments.
 
         Raises:
-            AppendRefused: there is no room for another segment.
             OSError, JournalPoisoned: as `append`.
         """
         with self._poisoning():
             if not self._active.is_empty:
-                self._change_segment()
+                # Without room, it is sealed another time: appending goes on where it is.
+                with suppress(AppendRefused):
+                    self._change_segment()
             return self._active.header.first_lsn - 1
 
     def trim(self, keep_from_lsn: int) -> None:

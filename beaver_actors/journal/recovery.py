@@ -27,7 +27,7 @@ from beaver_actors.journal.disk import NO_SPACE, Disk, write_whole
 from beaver_actors.journal.errors import Damaged, DirectoryUnusable, NoSpace, UnknownFormat
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.replay import Replayed, replay
-from beaver_actors.journal.reserve import spend_ballast
+from beaver_actors.journal.reserve import give_up_ballast
 from beaver_actors.journal.segments import (
     LOG,
     ActiveSegment,
@@ -201,7 +201,7 @@ def _find_room(disk: Disk, needed: int, wanted: int) -> int:
     try:
         make_room(disk, _REWRITTEN, wanted)
     except NoSpace:
-        spend_ballast(disk)
+        give_up_ballast(disk)
         try:
             make_room(disk, _REWRITTEN, wanted)
         except NoSpace:

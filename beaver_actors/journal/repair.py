@@ -15,7 +15,7 @@ from beaver_actors.journal.disk import Disk
 from beaver_actors.journal.errors import Damaged
 from beaver_actors.journal.recovery import FORMAT, LOCK, format_of, mark_format, remove_unfinished
 from beaver_actors.journal.replay import Replayed, replay
-from beaver_actors.journal.reserve import spend_ballast
+from beaver_actors.journal.reserve import give_up_ballast
 from beaver_actors.journal.segments import LOG, list_segments, make_spare, segment_name, start_segment
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.journal.snapshots import (
@@ -95,7 +95,7 @@ def _repair(disk: Disk, settings: JournalSettings, damage: Damaged) -> Repaired:
     seen_lsn = max([seen_lsn, kept_lsn, *old_snapshots])
     head = seen_lsn + LSNS_SKIPPED
     remove_unfinished(disk)
-    spend_ballast(disk)
+    give_up_ballast(disk)
     replayed.state.lsn = head
     save_snapshot(disk, replayed.state, epoch=epoch, chain=0, owner="repair", make_room=lambda: False)
     make_spare(disk, settings.segment_bytes)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from beaver_actors.journal.disk import Disk
+from beaver_actors.journal.disk import NO_SPACE, Disk
 from beaver_actors.journal.errors import NoSpace
-from beaver_actors.journal.segments import make_room, make_spare
+from beaver_actors.journal.segments import list_segments, make_room, make_spare, segment_name
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.journal.snapshots import is_being_written
 
@@ -41,18 +41,20 @@ class Reserve:
     @property
     def is_complete(self) -> bool:
         """Nothing has to be made again. The process that folds snapshots may have spent the ballast."""
-        return self.room is Room.NORMAL and ballast_size(self._disk) == self._settings.reserve_bytes
+        at_hand = self._spare and self.room is Room.NORMAL
+        return at_hand and (ballast_size(self._disk) or 0) >= self._settings.reserve_bytes
 
     def replenish(self) -> None:
-        """Make again what was used up, if there is room, and say so in `room`."""
+        """Make again what was used up, as far as there is room, and say in `room` whether it was enough."""
         try:
+            # In the order of need: to start again, to record outcomes, and then the rest.
+            self._grow_ballast(needed_to_start(self._disk))
             if not self._spare:
                 self._expect_free(self._settings.segment_bytes)
                 make_spare(self._disk, self._settings.segment_bytes)
                 self._spare = True
                 self.now_taken()
-            if ballast_size(self._disk) != self._settings.reserve_bytes:
-                self._make_ballast()
+            self._grow_ballast(self._settings.reserve_bytes)
         except NoSpace:
             self.now_scarce()
         else:
@@ -93,13 +95,28 @@ class Reserve:
         """The spare has become a segment, or was lost in the attempt."""
         self._spare = False
 
-    def _make_ballast(self) -> None:
+    def _grow_ballast(self, wanted: int) -> None:
+        size = ballast_size(self._disk)
+        if size is not None and size >= wanted:
+            return
         if is_being_written(self._disk):
             raise NoSpace("a snapshot under way may need the room")
-        spend_ballast(self._disk)  # of another size
-        self._expect_free(self._settings.reserve_bytes)
-        make_room(self._disk, RESERVE, self._settings.reserve_bytes)
-        self._disk.sync_directory()
+        self._expect_free(wanted - (size or 0))
+        if size is None:
+            make_room(self._disk, RESERVE, wanted)
+            self._disk.sync_directory()
+            return
+        file = self._disk.open(RESERVE)
+        try:
+            file.preallocate(wanted)
+            file.datasync()
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            file.truncate(size)
+            raise NoSpace(f"{self._disk.place}/{RESERVE}: no room for {wanted} bytes") from error
+        finally:
+            file.close()
 
     def _expect_free(self, size: int) -> None:
         # A look costs two microseconds; filling a disk to find that it is full costs far more, each time.
@@ -115,11 +132,26 @@ def ballast_size(disk: Disk) -> int | None:
         return None
 
 
+def needed_to_start(disk: Disk) -> int:
+    """Room for writing the last segment anew, which every start does."""
+    return max(disk.size(segment_name(first_lsn)) for first_lsn in list_segments(disk))
+
+
 def spend_ballast(disk: Disk) -> bool:
-    """Give the ballast's room back to the disk; False if there was none."""
-    try:
-        disk.unlink(RESERVE)
-    except FileNotFoundError:
+    """Give back to the disk what the ballast holds beyond the need of the next start; False if that is all
+    there is."""
+    needed = needed_to_start(disk)
+    if (ballast_size(disk) or 0) <= needed:
         return False
-    disk.sync_directory()
+    file = disk.open(RESERVE)
+    file.truncate(needed)
+    file.datasync()
+    file.close()
     return True
+
+
+def give_up_ballast(disk: Disk) -> None:
+    """Give all of the ballast back: this is the start that it was held for."""
+    if ballast_size(disk) is not None:
+        disk.unlink(RESERVE)
+        disk.sync_directory()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from beaver_actors.codec.segment import SEGMENT_HEADER_SIZE, SegmentHeader, encode_segment_header
+from beaver_actors.codec.segment import SEAL, SEGMENT_HEADER_SIZE, SegmentHeader, encode_segment_header
 from beaver_actors.journal.disk import NO_SPACE, Disk, DiskFile, write_whole
 from beaver_actors.journal.errors import AppendRefused, NoSpace
 
@@ -75,9 +75,15 @@ class ActiveSegment:
         raise AppendRefused(f"the disk takes only part of a frame of {len(frame)} bytes")
 
     def seal(self) -> None:
-        """Close the file and give back the room that was not used; the next segment is on disk already."""
-        if self.size > self.used:
-            self._file.truncate(self.used)
+        """Mark the end, give back the room that was not used, and close the file. To be called when the next
+        segment is on disk. Not synced: without the mark nothing is lost but the proof that there was more."""
+        try:
+            self._file.write_at(SEAL, self.used)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+        if self.size > self.used + len(SEAL):
+            self._file.truncate(self.used + len(SEAL))
         self._file.close()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from beaver_actors.codec.frame import encode_frame
 from beaver_actors.codec.segment import (
+    SEAL,
     SECTOR,
     SEGMENT_HEADER_SIZE,
     BadHeader,
@@ -94,6 +95,7 @@ def test_a_flipped_bit_in_the_empty_room_loses_nothing(log: Log) -> None:
         scan = scan_segment(log.flipped(bit), last=True)
         assert len(scan.frames) == 3
         assert scan.ending.verdict is not CLEAN
+        assert "is missing" not in scan.ending.reason or "sector" in scan.ending.reason
 
 
 @pytest.mark.parametrize("zeros_follow", [True, False])
@@ -159,6 +161,16 @@ def test_the_header_of_a_torn_frame_still_proves_the_frame_before_it() -> None:
     log.data[log.ends[0] + 20] ^= 1
     log.data[2 * SECTOR : 3 * SECTOR] = bytes(SECTOR)
     assert scan_segment(bytes(log.data), last=True).ending.verdict is DAMAGED
+
+
+@pytest.mark.parametrize("zeros_follow", [True, False])
+def test_a_sealed_segment_at_the_end_of_the_log_lacks_its_successor(log: Log, zeros_follow: bool) -> None:
+    """P6, by example: the newest file has vanished, and with it acknowledged facts."""
+    data = bytes(log.data[: log.ends[-1]]) + SEAL + (bytes(100) if zeros_follow else b"")
+    assert scan_segment(data, last=False).ending.verdict is CLEAN
+    ending = scan_segment(data, last=True).ending
+    assert ending.verdict is DAMAGED
+    assert "is missing" in ending.reason
 
 
 def test_users_bytes_that_look_like_a_frame_prove_nothing() -> None:

@@ -156,6 +156,19 @@ class MemoryDisk:
         content.disk[:] = content.cache
         content.dirty.clear()
 
+    def plant(self, name: str, data: bytes) -> None:
+        """Put a file there behind the journal's back, in the place of one that may be there."""
+        directory, base = _split(name)
+        for names in (self._cache[directory], self._disk[directory]):
+            names[base] = Bytes(bytearray(data), bytearray(data))
+        self._disk[directory][base] = self._cache[directory][base]
+
+    def take(self, name: str) -> None:
+        """Take a file away behind the journal's back."""
+        directory, base = _split(name)
+        del self._cache[directory][base]
+        self._disk[directory].pop(base, None)
+
     def call(self, kind: str, name: str) -> int | None:
         self.calls.append((kind, name))
         return self.fault(len(self.calls), kind, name) if self.fault else None

@@ -1,0 +1,20 @@
+"""What the tests of the journal share: a disk in memory, and a real one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beaver_actors.journal.disk import Disk, RealDisk
+from tests.journal.disks import MemoryDisk
+
+
+@pytest.fixture
+def memory() -> MemoryDisk:
+    return MemoryDisk()
+
+
+@pytest.fixture(params=["real", "memory"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
+    return RealDisk(str(tmp_path / "data")) if request.param == "real" else MemoryDisk()
