@@ -21,6 +21,8 @@ JOBS_MAX = 150
 """New jobs in one life: more than the workers get done in it, few enough to be finished in the end."""
 UNDER_WAY_MAX = 8
 """Requests that wait for their answer at the same time."""
+SPANS = (0.1, 0.4, 0.4, 1.2, 1.2, 4.0)
+"""Seconds within which the kill comes: mostly soon after the start, now and then after a snapshot."""
 
 SETTINGS = {
     "BEAVER_WAL__SEGMENT_SIZE": "64KiB",
@@ -81,7 +83,7 @@ class Storm:
             return
         self._note(self.server.await_ready())
         self._start_seconds = time.monotonic() - began
-        kill = Timer(self._chance.choice((0.1, 0.4, 0.4, 1.2, 1.2, 4.0)) * self._chance.random(), self.server.kill)
+        kill = Timer(self._chance.choice(SPANS) * self._chance.random(), self.server.kill)
         kill.start()
         try:
             self._load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import sys
@@ -39,5 +40,6 @@ def test_five_hundred_kills_in_a_row_lose_nothing_and_double_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """P3, P4, P5, P10: the same, on one data directory that lives through all of them."""
+    faulthandler.cancel_dump_traceback_later()  # it is meant to take its time
     with capsys.disabled():
         weather(tmp_path, int(os.environ.get("BEAVER_CRASH_KILLS") or 500))

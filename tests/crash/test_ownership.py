@@ -1,0 +1,61 @@
+"""One data directory, one server (P9)."""
+
+from __future__ import annotations
+
+import selectors
+from pathlib import Path
+
+import pytest
+
+from tests.crash.harness import WAIT_SECONDS, Client, Server, serving
+
+pytestmark = pytest.mark.process
+LOCKED = 6
+ROUNDS = 3
+
+
+def first_word(servers: list[Server]) -> Server:
+    """Wait until one of these has written something to its standard output, or ended."""
+    with selectors.DefaultSelector() as selector:
+        for server in servers:
+            assert server.process.stdout is not None
+            selector.register(server.process.stdout, selectors.EVENT_READ, server)
+        ready = selector.select(WAIT_SECONDS)
+        assert ready, "neither server has come up"
+        found: Server = ready[0][0].data
+        return found
+
+
+def test_of_two_servers_that_start_together_on_one_directory_exactly_one_serves(tmp_path: Path) -> None:
+    """P9: a race, several times; the loser names the winner, and the winner's work is untouched."""
+    with serving(tmp_path) as one, serving(tmp_path) as other:
+        for round_number in range(ROUNDS):
+            for server in (one, other):
+                server.spawn()
+            first = first_word([one, other])
+            second = other if first is one else one
+            # Who speaks first may be the loser, whose output ends without a word.
+            loser, winner = (first, second) if first.process.poll() is not None else (second, first)
+            if loser is second:
+                winner.await_ready()
+            assert loser.end() == LOCKED, loser.errors()
+            if loser is first:
+                winner.await_ready()
+            with Client(winner.url) as client:
+                client.done("enqueue", jobs=[{"id": f"round{round_number}", "kind": "demo.echo"}])
+                listed = {job["id"] for job in client.done("list")["jobs"]}
+            assert listed == {f"round{number}" for number in range(round_number + 1)}
+            winner.kill()
+    told = [line for line in one.log_lines("the server ends") if line["exit_code"] == LOCKED]
+    assert len(told) == ROUNDS
+    assert all("is in use by process" in line["exception"] for line in told)
+
+
+def test_a_directory_is_free_again_as_soon_as_its_server_was_killed(tmp_path: Path) -> None:
+    """P9: the lock is the process's own and dies with it, although the file stays."""
+    with serving(tmp_path) as one, serving(tmp_path) as other:
+        one.start()
+        one.kill()
+        assert (one.data_dir / "lock").exists()
+        other.start()
+        assert other.stop() == 0

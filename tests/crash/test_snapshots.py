@@ -1,0 +1,157 @@
+"""Snapshots beside the work: the process that folds one, what it leaves when killed, what it takes away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.harness import Client, Message, Server, serving
+from tests.crash.ledger import Ledger, follow, watch
+
+pytestmark = pytest.mark.process
+
+SETTINGS = {
+    "BEAVER_WAL__SEGMENT_SIZE": "64KiB",
+    "BEAVER_WAL__RESERVE_SIZE": "1MiB",
+    "BEAVER_SNAPSHOT__INTERVAL": "200ms",
+    "BEAVER_SNAPSHOT__MIN_GROWTH": "0",
+}
+
+
+def echoes(first: int, count: int, size: int = 10) -> list[Message]:
+    return [
+        {"id": f"echo-{n}", "kind": "demo.echo", "args": {"text": "x" * size}}
+        for n in range(first, first + count)
+    ]
+
+
+def await_completed(client: Client, ledger: Ledger, count: int) -> None:
+    """Follow the events until so many jobs have ended."""
+    while len(ledger.ended) < count:
+        follow(client, ledger)
+
+
+def snapshots(server: Server) -> list[Path]:
+    return sorted((server.data_dir / "snapshots").glob("*.snap"))
+
+
+def folding(server: Server) -> list[int]:
+    """The processes that fold a snapshot now."""
+    return [pid for pid in server.family() if b"fold_child" in command_line(pid)]
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def work_until_folding(server: Server, client: Client) -> int:
+    """Enqueue, and look after each answer, until a snapshot is being made; how many jobs it took."""
+    count = 0
+    while not folding(server):
+        client.done("enqueue", jobs=echoes(count, 10))
+        count += 10
+    return count
+
+
+def test_a_server_killed_while_a_snapshot_is_made_takes_the_other_process_with_it(tmp_path: Path) -> None:
+    """P3, P9: nobody is left to write into the directory, and the half of a snapshot counts for nothing."""
+    with serving(tmp_path, settings=SETTINGS) as server:
+        ledger, count = Ledger(), 0
+        for _ in range(3):
+            server.start()
+            with Client(server.url) as client:
+                count = max(count, work_until_folding(server, client))
+            server.kill()
+            server.await_no_family()
+        server.start()
+        with Client(server.url) as client:
+            client.done("enqueue", jobs=echoes(0, 10))
+            watch(client, ledger)
+            await_completed(client, ledger, count)
+            listed = {job["id"] for job in client.done("list", limit=1000)["jobs"]}
+            assert {job["id"] for job in echoes(0, min(count, 1000))} <= listed
+        assert server.stop() == 0
+        assert not list((server.data_dir / "snapshots").glob("*.tmp"))
+        assert "Traceback" not in server.errors(), server.errors()
+
+
+def test_a_drain_does_not_wait_for_a_snapshot(tmp_path: Path) -> None:
+    """It is given up: an old snapshot and a longer log lose nothing."""
+    with serving(tmp_path, settings=SETTINGS) as server:
+        server.start()
+        with Client(server.url) as client:
+            work_until_folding(server, client)
+            assert server.stop() == 0
+        server.await_no_family()
+        assert "Traceback" not in server.errors(), server.errors()
+
+
+def test_a_watcher_that_asks_for_what_was_trimmed_gets_one_gap_and_then_every_event(tmp_path: Path) -> None:
+    """P10: after a kill, which clears the memory, by one who wants all and one who was there before."""
+    with serving(tmp_path, settings=SETTINGS) as server:
+        server.start()
+        staying, late = Ledger(), Ledger()
+        count = 0
+        with Client(server.url) as client, Client(server.url) as watcher:
+            watch(watcher, staying)
+            while not is_trimmed(server):
+                client.done("enqueue", jobs=echoes(count, 50, size=500))
+                count += 50
+                await_completed(watcher, staying, count)
+        server.kill()
+        oldest = int(segments(server)[0].stem)
+        server.start()
+        with (
+            Client(server.url) as client,
+            Client(server.url) as stayer,
+            Client(server.url) as latecomer,
+        ):
+            watch(stayer, staying)
+            watch(latecomer, late)
+            gap = latecomer.push()
+            assert (gap["type"], gap["from"]) == ("gap", 1)
+            assert gap["to"] >= oldest - 1, "what is in the log is no gap"
+            late.next_lsn = gap["to"] + 1
+            client.done("enqueue", jobs=echoes(count, 1))
+            await_completed(stayer, staying, count + 1)
+            while late.next_lsn < staying.next_lsn:
+                follow(latecomer, late)
+        for job_id, events in late.history.items():
+            assert staying.history[job_id][-len(events) :] == events, "both saw the same"
+        assert server.stop() == 0
+
+
+def segments(server: Server) -> list[Path]:
+    return sorted((server.data_dir / "wal").glob("*.wal"))
+
+
+def is_trimmed(server: Server) -> bool:
+    """Whether the first segment is gone."""
+    return int(segments(server)[0].stem) > 1
+
+
+def test_the_newest_snapshot_may_rot_and_nothing_is_lost(tmp_path: Path) -> None:
+    """P3, P6: the one before it and the log that was kept for it stand in, and the operator is told."""
+    with serving(tmp_path, settings=SETTINGS) as server:
+        server.start()
+        ledger = Ledger()
+        with Client(server.url) as client, Client(server.url) as watcher:
+            watch(watcher, ledger)
+            count = 0
+            while len(snapshots(server)) < 2 or not is_trimmed(server):
+                client.done("enqueue", jobs=echoes(count, 50, size=500))
+                count += 50
+                await_completed(watcher, ledger, count)
+            assert server.stop() == 0
+        newest = snapshots(server)[-1]
+        content = bytearray(newest.read_bytes())
+        content[len(content) // 2] ^= 1
+        newest.write_bytes(content)
+        assert server.start().ready["jobs"] == count
+        told = server.log_lines("a snapshot could not be read, an older one or the log stood in")
+        assert newest.name in told[0]["reason"]
+        assert server.stop() == 0
