@@ -301,6 +301,11 @@ def test_events_are_contiguous_or_the_hole_is_told(facts: list[Fact], data: st.D
         service = Service(CountingJobs(head), stream, Node(), now_ms=lambda: 0, ids=ids)
         client = Client()
         pieces: list[tuple[int, int, str]] = []
+        with trio.fail_after(60):
+            await listen(client, service, pieces)
+        return pieces
+
+    async def listen(client: Client, service: Service, pieces: list[tuple[int, int, str]]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Session(client, service).run)
             await client.ask({**EVENTS, "from_lsn": from_lsn, "batch": batch})
@@ -314,7 +319,6 @@ def test_events_are_contiguous_or_the_hole_is_told(facts: list[Fact], data: st.D
             await wait_all_tasks_blocked()
             assert not client.outbox
             client.leave()
-        return pieces
 
     pieces = trio.run(main, clock=MockClock(autojump_threshold=0))
     position = max(from_lsn, 1)
