@@ -162,6 +162,7 @@ class _Slot:
         self._control = control
         self._shared = shared
         self._abandoned = False
+        self._ended = False
 
     async def acquire_on_behalf_of(self, borrower: object) -> None:
         await self._shared.threads.acquire_on_behalf_of(borrower)
@@ -170,12 +171,14 @@ class _Slot:
 
     def release_on_behalf_of(self, borrower: object) -> None:
         self._shared.threads.release_on_behalf_of(borrower)
+        self._ended = True
         if self._abandoned:
             self._shared.threads_abandoned -= 1
 
     def abandon(self) -> str:
-        """The attempt is over, its thread is not. Returns where the thread is, as a traceback."""
-        if not self.begun:
+        """The attempt is over. Returns where its thread is, as a traceback, unless that has ended too: it may
+        do so after Trio has decided to cancel and before this task has learnt of it."""
+        if not self.begun or self._ended:
             return ""
         self._abandoned = True
         self._shared.threads_abandoned += 1
