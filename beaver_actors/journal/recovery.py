@@ -121,12 +121,10 @@ def open_journal(disk: Disk, settings: JournalSettings) -> Recovered:
 
 def _prepare(disk: Disk, settings: JournalSettings) -> bool:
     """Check whose directory this is, and begin a log if there is nothing yet; True if so."""
-    found = format_of(disk)
-    if found is not None and found != FORMAT_VERSION:
-        raise UnknownFormat(f"{disk.place}/{FORMAT}", found, FORMAT_VERSION)
+    marked = has_format(disk)
     disk.make_directory(LOG)
     disk.make_directory(SNAPSHOTS)
-    if found is not None or list_segments(disk) or list_snapshots(disk):
+    if marked or list_segments(disk) or list_snapshots(disk):
         return False
     remove_unfinished(disk)
     make_spare(disk, settings.segment_bytes)
@@ -134,27 +132,29 @@ def _prepare(disk: Disk, settings: JournalSettings) -> bool:
     return True
 
 
-def format_of(disk: Disk) -> int | None:
-    """The version that the directory says it has; None if it says nothing.
+def has_format(disk: Disk) -> bool:
+    """Whether the directory says that it holds a log of this version; False if it says nothing.
 
     Raises:
+        UnknownFormat: of another version.
         Damaged: it says something else.
     """
     try:
         text = disk.read(FORMAT)
     except FileNotFoundError:
-        return None
+        return False
     match = re.fullmatch(re.escape(_FORMAT_TEXT).replace("%d", r"(\d{1,9})").encode(), text)
     if match is None:
-        raise Damaged(
-            disk.place, FORMAT, 0, 1, f"expected {_FORMAT_TEXT % FORMAT_VERSION!r}, found {text!r:.80}"
-        )
-    return int(match[1])
+        reason = f"expected {_FORMAT_TEXT % FORMAT_VERSION!r}, found {text!r:.80}"
+        raise Damaged(disk.place, FORMAT, 0, 1, reason)
+    if int(match[1]) != FORMAT_VERSION:
+        raise UnknownFormat(f"{disk.place}/{FORMAT}", int(match[1]), FORMAT_VERSION)
+    return True
 
 
 def mark_format(disk: Disk) -> None:
     """Say that this directory holds a log. Left for the next start if the disk is full."""
-    if format_of(disk) is not None:
+    if has_format(disk):
         return
     temporary = f"{FORMAT}.tmp"
     file = disk.create(temporary)

@@ -13,7 +13,7 @@ from beaver_actors.codec.segment import BadHeader, SegmentHeader, UnknownVersion
 from beaver_actors.core.state import State
 from beaver_actors.journal.disk import Disk
 from beaver_actors.journal.errors import Damaged
-from beaver_actors.journal.recovery import FORMAT, LOCK, format_of, mark_format, remove_unfinished
+from beaver_actors.journal.recovery import FORMAT, LOCK, has_format, mark_format, remove_unfinished
 from beaver_actors.journal.replay import Replayed, replay
 from beaver_actors.journal.reserve import give_up_ballast
 from beaver_actors.journal.segments import LOG, list_segments, make_spare, segment_name, start_segment
@@ -79,7 +79,7 @@ def repair(disk: Disk, settings: JournalSettings) -> Repaired | None:
 def _mend_format(disk: Disk) -> Repaired | None:
     """Write the file `format` anew if it cannot be read: no fact is in it."""
     try:
-        format_of(disk)
+        has_format(disk)
     except Damaged as damage:
         aside = _move_aside(disk, [FORMAT])
         mark_format(disk)

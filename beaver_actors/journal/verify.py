@@ -14,8 +14,8 @@ from beaver_actors.codec.fact_codec import CodecError
 from beaver_actors.codec.segment import BadHeader, SegmentScan, Verdict
 from beaver_actors.core.job import JobState
 from beaver_actors.journal.disk import Disk
-from beaver_actors.journal.errors import Damaged, DirectoryUnusable, JournalError
-from beaver_actors.journal.recovery import FORMAT_VERSION, LOCK, format_of
+from beaver_actors.journal.errors import Damaged, DirectoryUnusable, JournalError, UnknownFormat
+from beaver_actors.journal.recovery import FORMAT, LOCK, has_format
 from beaver_actors.journal.replay import decode_frame, read_segment, replay
 from beaver_actors.journal.segments import LOG, list_segments, segment_name
 from beaver_actors.journal.snapshots import SNAPSHOTS, list_snapshots, load_snapshot, snapshot_name
@@ -90,13 +90,12 @@ def _verify(disk: Disk, report: VerifyReport) -> None:
             f"{disk.place} is not a data directory: there is no {LOG}/ and {SNAPSHOTS}/ in it"
         )
     try:
-        found = format_of(disk)
+        has_format(disk)
+    except UnknownFormat as error:
+        report.problems.append(Problem(FORMAT, 0, str(error)))
+        return
     except Damaged as error:
         report.problems.append(Problem(error.file, error.offset, error.reason))
-        found = None
-    if found not in (None, FORMAT_VERSION):
-        report.problems.append(Problem("format", 0, f"version {found}; this program reads {FORMAT_VERSION}"))
-        return
     _verify_snapshots(disk, report)
     _verify_segments(disk, report)
     try:
@@ -134,14 +133,17 @@ def _verify_segments(disk: Disk, report: VerifyReport) -> None:
             if before is not None and (first_lsn, scan.header.chain) != (before.last_lsn + 1, before.chain):
                 reason = f"does not follow the segment before it, which ends with LSN {before.last_lsn}"
                 report.problems.append(Problem(name, 0, reason))
-            before = scan
+            # Behind a damaged segment, that the next one does not follow is no further problem.
+            before = None if scan.ending.verdict is Verdict.DAMAGED else scan
             for frame in scan.frames:
                 report.facts += len(decode_frame(disk, name, frame))
         except Damaged as error:
             report.problems.append(Problem(error.file, error.offset, error.reason))
+            before = None
             continue
         except JournalError as error:
             report.problems.append(Problem(name, None, str(error)))
+            before = None
             continue
         report.frames += len(scan.frames)
         report.oldest_lsn = report.oldest_lsn or first_lsn

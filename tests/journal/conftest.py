@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from beaver_actors.journal.disk import Disk, RealDisk
+from tests.journal.damages import fill
 from tests.journal.disks import MemoryDisk
 
 
@@ -18,3 +19,10 @@ def memory() -> MemoryDisk:
 @pytest.fixture(params=["real", "memory"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     return RealDisk(str(tmp_path / "data")) if request.param == "real" else MemoryDisk()
+
+
+@pytest.fixture
+def filled(memory: MemoryDisk) -> MemoryDisk:
+    """A log of 300 facts in many segments, none of them trimmed, with three snapshots."""
+    fill(memory)
+    return memory

@@ -1,0 +1,114 @@
+"""The history behind the golden files: fixed facts, one of every kind, and how they come to be files.
+
+`python -m tests.golden.script DIRECTORY` writes the files of the format this program writes. For a new format
+version that goes into `tests/golden/v<number>/`, once; files of a released version are never written again.
+This file must not use chance or anything else that could change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from beaver_actors.core.facts import (
+    Fact,
+    JobCancelled,
+    JobCancelRequested,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.job import Backoff, JobError, Terms
+from beaver_actors.core.state import State
+from beaver_actors.journal.disk import RealDisk
+from beaver_actors.journal.folding import fold_snapshot
+from beaver_actors.journal.recovery import open_journal
+from beaver_actors.journal.replay import replay
+from beaver_actors.journal.settings import JournalSettings
+
+SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=4096)
+AT = 1_764_000_000_000
+PLAIN = Terms("demo.echo")
+RICH = Terms(
+    kind="bild.größe",
+    queue="mail",
+    priority=-7,
+    max_attempts=3,
+    timeout_ms=None,
+    backoff=Backoff("list", 1, 1.5, 60_000, False, (1000, 5000)),
+    retention_ms=86_400_000,
+    tags=("red", "blau"),
+    meta=b'{"trace":"00-ab"}',
+)
+ERROR = JobError("ValueError", "no “good”", "Traceback (most recent call last):\n  …\n")
+
+BEFORE_SNAPSHOT: list[list[Fact]] = [
+    [JobEnqueued(f"job-{number}", AT, PLAIN, b'{"n":%d}' % number, AT) for number in range(9)],
+    [JobEnqueued("rich", AT + 1, RICH, b"{}", AT + 5000, AT + 90_000), QueuePaused("mail", AT + 1)],
+    [JobStarted(f"job-{number}", AT + 2, "worker-1", AT + 1_800_002) for number in range(8)],
+    [JobProgressed("job-0", AT + 3, 12, b"0.25"), JobCompleted("job-0", AT + 4, 12, b'{"sum":3}')],
+    [JobCompleted("job-1", AT + 5, 13), JobFailed("job-2", AT + 5, 14, ERROR, AT + 15_000)],
+    [JobSnoozed("job-3", AT + 6, 15, AT + 6000), JobReleased("job-4", AT + 6, 16)],
+    [JobRescued("job-5", AT + 7, 17, JobError("WorkerDied", "killed by signal 9"))],
+]
+AFTER_SNAPSHOT: list[list[Fact]] = [
+    [JobCancelRequested("job-6", AT + 8), JobCancelled("job-6", AT + 9), JobCancelled("job-8", AT + 9)],
+    [JobDied("job-7", AT + 10, "max_attempts", ERROR), JobDied("rich", AT + 90_000, "expired")],
+    [JobRetried("job-7", AT + 90_001, AT + 90_001), QueueResumed("mail", AT + 90_002)],
+    [JobDeleted("job-1", AT + 90_003, "retention"), JobDeleted("job-8", AT + 90_003, "request")],
+    [JobStarted("job-4", AT + 90_004, "worker-2")],
+]
+
+
+def write(directory: Path) -> None:
+    """Write a data directory in the current format: two lives, a snapshot, three segments."""
+    disk = RealDisk(str(directory))
+    journal = open_journal(disk, SETTINGS).journal
+    for facts in BEFORE_SNAPSHOT:
+        journal.append(facts)
+    fold_snapshot(disk, journal.rotate(), SETTINGS.snapshots_kept, "golden")
+    for facts in AFTER_SNAPSHOT[:3]:
+        journal.append(facts)
+    journal.rotate()
+    journal.close()
+    journal = open_journal(disk, SETTINGS).journal
+    for facts in AFTER_SNAPSHOT[3:]:
+        journal.append(facts)
+    journal.close()
+    for name in ("lock", "reserve", "wal/spare.tmp"):
+        disk.unlink(name)
+
+
+def shown(state: State) -> dict[str, Any]:
+    """All of a state that is not derived, as JSON can hold it."""
+    jobs = [dataclasses.asdict(job) for job in state.jobs.values()]
+    queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
+    whole = {
+        "lsn": state.lsn,
+        "time_ms": state.time_ms,
+        "jobs": jobs,
+        "queues": queues,
+        "totals": dataclasses.asdict(state.totals),
+    }
+    decoded: dict[str, Any] = json.loads(json.dumps(whole, default=lambda value: value.decode()))
+    return decoded
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    write(target)
+    text = json.dumps(shown(replay(RealDisk(str(target))).state), indent=1, ensure_ascii=False)
+    (target / "state.json").write_text(text + "\n", encoding="utf-8")
