@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import resources
 
 import trio
@@ -21,7 +20,7 @@ from beaver_actors.server.http import Routes
 from beaver_actors.server.listener import Listener
 from beaver_actors.server.service import Service
 from beaver_actors.server.session import Session, SessionSettings
-from beaver_actors.server.websocket import WebSocket, WebSocketClosed
+from beaver_actors.server.websocket import WebSocket
 
 
 def main_front(
@@ -47,8 +46,7 @@ def main_front(
         )
 
         async def talk(websocket: WebSocket) -> None:
-            with suppress(WebSocketClosed):
-                await Session(websocket, service, session_settings).run()
+            await Session(websocket, service, session_settings).run()
 
         routes = Routes()
         api.add_job_routes(routes, service)
@@ -63,7 +61,7 @@ def main_front(
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.serve, sockets)
-            host.serving(access, listener)
+            host.serving(access, listener, service)
             task_status.started()
             await access.closing.wait()
             listener.stop()

@@ -22,6 +22,7 @@ from beaver_actors.observe.gauges import Gauges, MailboxGauge
 from beaver_actors.observe.log import get_logger
 from beaver_actors.observe.metrics import Metrics
 from beaver_actors.server.listener import Listener
+from beaver_actors.server.service import Service
 
 COUNT_SECONDS = 2.0
 """How long a scrape waits for the job manager before it goes without the figures of the queue."""
@@ -40,12 +41,12 @@ class Host(Observer):
 
     def __init__(self, orders: Orders, workers: int, started_ms: int) -> None:
         self.metrics = Metrics(__version__)
-        self.subscriptions = 0
         self._orders = orders
         self._workers = workers
         self._started_ms = started_ms
         self._access: Access | None = None
         self._listener: Listener | None = None
+        self._service: Service | None = None
         self._journal: FileJournal | None = None
         self._snapshots: Snapshots | None = None
         self._desk: Desk | None = None
@@ -58,13 +59,13 @@ class Host(Observer):
         self._journal, self._snapshots = journal, snapshots
         self.metrics.recovered(seconds)
 
-    def serving(self, access: Access, listener: Listener) -> None:
+    def serving(self, access: Access, listener: Listener, service: Service) -> None:
         """Clients are served from now on."""
-        self._access, self._listener = access, listener
+        self._access, self._listener, self._service = access, listener, service
 
     def ended(self) -> None:
         """The life is over, well or badly."""
-        self._access = self._listener = self._journal = self._snapshots = self._desk = None
+        self._access = self._listener = self._service = self._journal = self._snapshots = self._desk = None
 
     def began(self, desk: Desk, mailboxes: tuple[Mailbox[Any], ...]) -> None:
         self._desk, self._mailboxes = desk, mailboxes
@@ -138,7 +139,7 @@ class Host(Observer):
             workers_busy=desk.busy,
             jobs_in_hand=desk.in_hand,
             sessions=self.view().sessions,
-            subscriptions=self.subscriptions,
+            subscriptions=0 if self._service is None else self._service.subscriptions,
             mailboxes=tuple(
                 MailboxGauge(actor=box.name, waiting=len(box), peak=box.peak, capacity=box.capacity)
                 for box in self._mailboxes
