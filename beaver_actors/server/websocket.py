@@ -119,7 +119,6 @@ class WebSocket:
             return
         self._closing = True
         self._outbox_filled.unpark_all()
-        self._outbox_has_room.unpark_all()
         assert self._nursery is not None
         self._nursery.start_soon(self._say_goodbye, code, reason)
 

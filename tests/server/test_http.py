@@ -179,7 +179,9 @@ async def test_a_wrong_place_is_told_with_what_is_right() -> None:
 async def test_what_is_not_http_gets_its_reason_and_the_door(data: bytes, status: int, words: str) -> None:
     """The connection, over loopback with hostile bytes: a clear answer, and the server goes on."""
     async with serving(routes=some_routes(), settings=SMALL) as served:
-        found, code, message = error_of(await served.ask(data))
+        answer = await served.ask(data)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        found, code, message = error_of(answer)
         assert found == status
         assert code == ("too_large" if status in (413, 431) else "bad_request")
         assert words in message
@@ -224,6 +226,14 @@ async def test_an_answer_cannot_be_split_by_what_is_reflected_in_a_header() -> N
         assert len(served.failures) == 1
         answer = await served.ask(last("/x%0d%0aSet-Cookie:%20a=b"))
         assert b"Set-Cookie: a" not in answer.partition(b"\r\n\r\n")[0]
+        await served.assert_serves()
+
+
+async def test_a_client_in_the_midst_of_a_large_upload_reads_its_refusal() -> None:
+    """The connection, over loopback: closing at once would reset it, and the answer could be lost."""
+    async with serving(routes=some_routes(), settings=SMALL) as served:
+        upload = get("/jobs", "Content-Length: 9000000", method="POST") + bytes(9_000_000)
+        assert error_of(await served.ask(upload))[0] == 413
         await served.assert_serves()
 
 
@@ -279,6 +289,20 @@ async def test_what_was_last_said_is_read_before_the_connection_breaks() -> None
         await client.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await server.receive_some()
+
+
+async def test_a_server_that_stops_waits_for_no_first_byte(autojump_clock: trio.testing.MockClock) -> None:
+    """end_when_idle, over memory with a jumping clock: before the first request, and while waiting for it."""
+    for beforehand in (True, False):
+        _, server = trio.testing.memory_stream_pair()
+        http = HttpConnection(server, HttpSettings())
+        async with trio.open_nursery() as nursery:
+            if beforehand:
+                http.end_when_idle()
+            nursery.start_soon(http.read_head)
+            await trio.testing.wait_all_tasks_blocked()
+            http.end_when_idle()
+    assert trio.current_time() == 0
 
 
 async def test_an_idle_connection_is_let_go_and_a_slow_body_is_told(

@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from beaver_actors.server import websocket
 from beaver_actors.server.auth import Auth
+from beaver_actors.server.guarded_stream import GATHER_BYTES
 from beaver_actors.server.http import Request
 from beaver_actors.server.listener import ListenerSettings
 from beaver_actors.server.upgrade import Upgrade
@@ -601,33 +602,57 @@ async def test_a_client_that_does_not_say_goodbye_is_not_waited_for(
     assert not failures
 
 
+@pytest.mark.parametrize(
+    ("room", "count"), [({"outbox_bytes_max": 5500}, 5), ({"outbox_messages_max": 3}, 3)]
+)
 async def test_a_frame_that_is_not_taken_ends_the_connection_in_time(
-    autojump_clock: trio.testing.MockClock,
+    room: dict[str, int], count: int, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Guard, over memory that is full at once with a jumping clock: senders and receivers in the handler
-    learn of it, although the library still believes in the connection."""
+    """Guard, over memory that is full at once with a jumping clock: the outbox takes what it may, then
+    senders wait, and they and the receivers learn of the end, although the library still believes in the
+    connection."""
     ends: list[object] = []
+    sent = 0
 
     async def speak(opened: WebSocket) -> None:
+        nonlocal sent
+
         async def listen() -> None:
             ends.append(await opened.receive())
+
+        async def tell() -> None:
+            nonlocal sent
+            with contextlib.suppress(WebSocketClosed):
+                while True:
+                    await opened.send("x" * 1000)
+                    sent += 1
+            ends.append(trio.current_time())
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listen)
             for _ in range(3):
-                with pytest.raises(WebSocketClosed):  # noqa: PT012  whichever is the first to find no room
-                    while True:
-                        await opened.send("x" * 1000)
-                ends.append(trio.current_time())
+                nursery.start_soon(tell)
 
-    async with over_memory(speak, lockstep=True, send_timeout=30, outbox_bytes_max=5000) as (
-        client,
-        failures,
-    ):
+    async with over_memory(speak, lockstep=True, send_timeout=30, **room) as (client, failures):
         await trio.sleep(1000)
         await client.aclose()
     assert not failures
+    assert count <= sent <= count + GATHER_BYTES // 1000 + 1  # those under way are gathered up to that size
     assert sorted(ends, key=str) == [pytest.approx(30)] * 3 + [None]
+
+
+async def test_a_client_that_reads_late_gets_everything() -> None:
+    """Writer, over loopback: a full socket is waited for, and no byte is lost or doubled on the way."""
+
+    async def speak(opened: WebSocket) -> None:
+        for number in range(200):
+            await opened.send(str(number) * 20_000)
+
+    async with serving(speak) as served, await served.open_raw() as stream:
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        for number in range(200):
+            assert await read_frame(stream) == (TEXT, str(number).encode() * 20_000)
+        assert await read_close(stream) == (1000, "")
 
 
 async def test_a_connection_ends_although_its_handler_goes_on(autojump_clock: trio.testing.MockClock) -> None:
@@ -657,6 +682,13 @@ async def test_a_connection_ends_although_its_handler_goes_on(autojump_clock: tr
         await client.send_all(frame(CLOSE, b"\x03\xea"))
         assert trio.current_time() == started
         await client.aclose()
+    async with over_memory(deaf, lockstep=True, send_timeout=30) as (client, failures):
+        started = trio.current_time()
+        await client.send_all(frame(PING, b"answer this"))
+        await trio.sleep(31)
+        await read_all(client)
+        assert trio.current_time() == started + 31
+        await client.aclose()
     async with over_memory(absent, lockstep=True, send_timeout=30) as (client, failures):
         started = trio.current_time()
         await trio.sleep(31)
@@ -666,15 +698,38 @@ async def test_a_connection_ends_although_its_handler_goes_on(autojump_clock: tr
     assert not failures
 
 
-async def test_nothing_is_sent_behind_half_a_frame(autojump_clock: trio.testing.MockClock) -> None:
+@pytest.mark.parametrize("meanwhile", [b"", b"\xff\xff"])
+async def test_nothing_is_sent_behind_half_a_frame(
+    meanwhile: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
     """Guard, over memory that is full at once with a jumping clock: a ping is given up while it is being
-    sent, so not even a goodbye could be understood any more."""
+    sent, so not even a goodbye could be understood any more, nor what was wrong with the client's frames."""
     limits = {"ping_interval": 20.0, "ping_timeout": 1.0, "send_timeout": 1000.0}
     async with over_memory(echo, lockstep=True, **limits) as (client, failures):
-        await trio.sleep(30)
+        await trio.sleep(20.5)
+        if meanwhile:
+            await client.send_all(meanwhile)
+        await trio.sleep(10)
         assert len(await read_all(client)) <= 6  # of the ping
         await client.aclose()
     assert not failures
+
+
+async def test_a_message_that_is_no_text_ends_its_connection_and_nobody_waits() -> None:
+    """Guard, over memory: half a surrogate pair cannot be sent; who is closing the connection learns that it
+    is over."""
+    kept: list[WebSocket] = []
+
+    async def careless(opened: WebSocket) -> None:
+        kept.append(opened)
+        await opened.send("\ud83e")
+        await trio.sleep_forever()
+
+    async with over_memory(careless) as (client, failures):
+        assert await read_all(client) == b""
+        await kept[0].close()
+        await client.aclose()
+    assert len(failures) == 1
 
 
 async def test_leaving_the_node_cuts_connections_at_once(autojump_clock: trio.testing.MockClock) -> None:
