@@ -23,7 +23,7 @@ from beaver_actors.core.fold import fold
 from beaver_actors.execute.executor import Executor
 from beaver_actors.journal.board import Board, read_board
 from beaver_actors.journal.disk import RealDisk
-from beaver_actors.journal.errors import HistoryGone
+from beaver_actors.journal.errors import HistoryGone, JournalError
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.recovery import Recovered, RecoveryReport, open_journal
 from beaver_actors.journal.reserve import Room
@@ -94,7 +94,7 @@ class Lives:
             except Exception as error:  # noqa: BLE001  # what it means is decided here, and nowhere else
                 code = verdict(error)
                 if code is not None:
-                    log.error("the server ends", error=main_cause(error), exit_code=int(code))
+                    _tell_end(main_cause(error), code)
                     return code
                 pause = limit.spend(trio.current_time())
                 log.error("a life of the node failed", error=error, life=number)
@@ -203,6 +203,12 @@ def _history(journal: FileJournal, first_lsn: int, limit: int) -> Chunk:
             first_lsn = gone.oldest_lsn
         else:
             return Chunk(first_lsn, [fact for _, fact in facts])
+
+
+def _tell_end(cause: BaseException, code: Exit) -> None:
+    """Errors of our own say what is wrong and what to do; where any other came from, its traceback says."""
+    own = isinstance(cause, JournalError | StorageFailed)
+    log.error(f"the server ends: {cause}", error=None if own else cause, exit_code=int(code))
 
 
 def _tell(report: RecoveryReport, leases: LeasesRecovered, jobs: int, seconds: float, behind_ms: int) -> None:

@@ -46,7 +46,7 @@ class Server:
         directory: gets `data/` and `server.log`, the standard error of all starts.
         options: of `run`, after the harness's own.
         settings: environment of the server.
-        prefix: words before the command, such as those of strace.
+        data_dir: elsewhere than in `directory`.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class Server:
         directory: Path,
         *options: str,
         settings: Mapping[str, str] = SMALL,
-        prefix: tuple[str, ...] = (),
+        data_dir: Path | None = None,
     ) -> None:
-        self.data_dir = directory / "data"
+        self.data_dir = data_dir or directory / "data"
         self.log = directory / "server.log"
         self.mark = uuid4().hex
         self.ready: Message = {}
         """The last ready line."""
         self._command = (
-            *prefix, sys.executable, "-m", "beaver_actors", "run", "--json", "--log-format", "json",
+            sys.executable, "-m", "beaver_actors", "run", "--json", "--log-format", "json",
             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data-dir", str(self.data_dir),
             *options,
         )  # fmt: skip
@@ -93,13 +93,13 @@ class Server:
         self.await_ready()
         return self
 
-    def spawn(self) -> None:
-        """Start the process, and do not wait for anything."""
+    def spawn(self, *prefix: str) -> None:
+        """Start the process, and wait for nothing. `prefix`: words before the command, as of strace."""
         assert self._process is None or self._process.poll() is not None, "it runs already"
         self._said = b""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                (*prefix, *self._command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                 env=self._environment,
             )  # fmt: skip
 
@@ -135,9 +135,9 @@ class Server:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def log_lines(self, event: str) -> list[Message]:
-        """The lines of its log with this text."""
+        """The lines of its log that begin with this text."""
         lines = [json.loads(line) for line in self.errors().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == event]
+        return [line for line in lines if line["event"].startswith(event)]
 
     def family(self) -> list[int]:
         """The processes that carry our mark: the server and all that descends from it."""
@@ -186,10 +186,10 @@ def serving(
     directory: Path,
     *options: str,
     settings: Mapping[str, str] = SMALL,
-    prefix: tuple[str, ...] = (),
+    data_dir: Path | None = None,
 ) -> Iterator[Server]:
     """A server, not yet started; no process is left behind, whatever happens inside."""
-    server = Server(directory, *options, settings=settings, prefix=prefix)
+    server = Server(directory, *options, settings=settings, data_dir=data_dir)
     try:
         yield server
     finally:

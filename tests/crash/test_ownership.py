@@ -48,7 +48,7 @@ def test_of_two_servers_that_start_together_on_one_directory_exactly_one_serves(
             winner.kill()
     told = [line for line in one.log_lines("the server ends") if line["exit_code"] == LOCKED]
     assert len(told) == ROUNDS
-    assert all("is in use by process" in line["exception"] for line in told)
+    assert all("is in use by" in line["event"] for line in told)
 
 
 def test_a_directory_is_free_again_as_soon_as_its_server_was_killed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.crash.harness import Client, Gone, Message, Server, serving
 
 pytestmark = pytest.mark.process
-APP = ("--app", "tests.crash.jobs_that_kill:app")
+APP = ("--app", "tests.crash.jobs:app")
 ENDED = ("completed", "dead", "cancelled")
 
 

@@ -1,4 +1,5 @@
-"""An app whose jobs end the whole server, as a fault in a C library would; run by the tests of poison."""
+"""An app for servers that are tested to death: jobs that end the whole process, as a fault in a C library
+would, and jobs that the test holds in its hand."""
 
 from __future__ import annotations
 
@@ -31,3 +32,11 @@ async def witness(context: Context, directory: str) -> int:
     os.mkdir(os.path.join(directory, f"{context.job_id}.{context.fence}"))  # fails if it was there
     await trio.sleep(0.05)
     return context.fence
+
+
+@app.job("bad.held")
+async def held(until: str, size: int = 0) -> str:
+    """Run until the file exists, then return a text of so many characters."""
+    while not await trio.Path(until).exists():  # noqa: ASYNC110  # another process makes it
+        await trio.sleep(0.02)
+    return "x" * size

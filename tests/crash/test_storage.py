@@ -1,0 +1,136 @@
+"""Disks that fail under a running server and processes that die while they recover, by strace."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.crash.harness import WAIT_SECONDS, Client, Gone, Message, Server, serving
+
+STRACE = shutil.which("strace")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(STRACE is None, reason="strace is not installed, and nothing else makes a sync fail"),
+]
+
+STORAGE = 7
+KILLED = -9
+POINTS = [("unlink", 1), ("fallocate", 1), ("pwrite64", 2), ("fdatasync", 1), ("rename", 1), ("fsync", 2)]
+"""Calls of a recovery, each with which one of its kind: one of every sort."""
+
+
+@contextmanager
+def tampered(server: Server, injection: str) -> Iterator[None]:
+    """Attach strace to the running server, with this injection."""
+    assert STRACE is not None
+    command = [
+        STRACE,
+        "-f",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        f"inject={injection}",
+        "-p",
+        str(server.process.pid),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as strace:
+        assert strace.stderr is not None
+        try:
+            first = strace.stderr.readline()
+            if b"attached" not in first:
+                pytest.skip(f"strace cannot attach: {first.decode().strip()}")
+            yield
+            strace.stderr.read()  # it ends with the server
+            strace.wait(WAIT_SECONDS)
+        finally:
+            strace.kill()
+
+
+def echoes(name: str, count: int) -> list[Message]:
+    return [{"id": f"{name}-{n}", "kind": "demo.echo", "args": {"n": n}} for n in range(count)]
+
+
+def test_a_failed_sync_ends_the_server_at_once_and_nobody_is_answered(tmp_path: Path) -> None:
+    """P8, P1: the kernel refuses every sync with EIO, while two clients wait for theirs."""
+    with serving(tmp_path) as server:
+        server.start()
+        with Client(server.url) as client, Client(server.url) as other:
+            client.done("enqueue", jobs=echoes("before", 100))
+            with tampered(server, "fdatasync:error=EIO"):
+                client.post("enqueue", jobs=echoes("during", 3))
+                other.post("enqueue", jobs=echoes("besides", 3))
+                for waiting in (client, other):
+                    with pytest.raises(Gone):
+                        waiting.receive()
+                assert server.end() == STORAGE
+        (told,) = server.log_lines("the server ends")
+        assert (told["exit_code"], told["level"]) == (STORAGE, "error")
+        assert "Input/output error" in told["event"]
+        server.await_no_family()
+        server.start()
+        with Client(server.url) as client:
+            # What was not answered may be there or not; to send it again is harmless (P5).
+            for name in ("during", "besides"):
+                client.done("enqueue", jobs=echoes(name, 3))
+            client.done("subscribe", topic="events", from_lsn=1)
+            completed: list[str] = []
+            while len(completed) < 106:
+                event = client.push()
+                if event["event"] == "job_completed":
+                    completed.append(event["job_id"])
+            expected = [
+                job["id"] for job in (*echoes("before", 100), *echoes("during", 3), *echoes("besides", 3))
+            ]
+            assert sorted(completed) == sorted(expected)
+        assert server.stop() == 0
+
+
+def die_while_recovering(server: Server, call: str, number: int) -> bool:
+    """Start it so that it is killed as it makes this call for the n-th time; whether it came to that."""
+    assert STRACE is not None
+    # Not with --seccomp-bpf: strace 6.1 then counts no further than one.
+    injection = f"inject={call}:signal=KILL:when={number}"
+    server.spawn(STRACE, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection)
+    try:
+        server.await_ready()
+    except AssertionError:
+        assert server.end() == KILLED, server.errors()
+        return True
+    server.close()
+    return False
+
+
+def recover_through(directory: Path, points: list[tuple[str, int]]) -> int:
+    """Die at each of these points, one recovery after the other on one directory; how many were reached."""
+    with serving(directory) as server:
+        server.start()
+        with Client(server.url) as client:
+            client.done("pause", queue="default")
+            client.done("enqueue", jobs=echoes("before", 1000))
+        server.kill()
+        reached = sum(die_while_recovering(server, call, number) for call, number in points)
+        server.start()
+        with Client(server.url) as client:
+            listed = [job["id"] for job in client.done("list", limit=1000)["jobs"]]
+            assert sorted(listed) == sorted(job["id"] for job in echoes("before", 1000))
+        assert server.stop() == 0
+        leftovers = [path.name for path in server.data_dir.rglob("*.tmp") if path.name != "spare.tmp"]
+        assert not leftovers
+    return reached
+
+
+def test_a_server_that_is_killed_while_it_recovers_recovers_the_next_time(tmp_path: Path) -> None:
+    """P3, P6: at one call of every sort that changes a file."""
+    assert recover_through(tmp_path, POINTS) >= len(POINTS) - 1
+
+
+@pytest.mark.slow
+def test_a_server_can_be_killed_at_every_call_of_its_recovery(tmp_path: Path) -> None:
+    """P3, P6: at each call that changes a file, the first to the tenth of its kind."""
+    every = [(call, number) for call in dict(POINTS) for number in range(1, 11)]
+    assert recover_through(tmp_path, every) >= 15
