@@ -64,6 +64,21 @@ def test_a_value_that_is_no_result_is_rejected(value: Any, reason: str) -> None:
     assert reason in outcome.error.message
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_result_may_have_64_levels() -> None:
+    """One more is refused: not every reader could follow. Width does not matter."""
+    assert isinstance(returned(nested(64), LIMITS), Succeeded)
+    assert isinstance(returned([[]] * 1000, LIMITS), Succeeded)
+    for levels in (65, 900, 100_000):
+        assert isinstance(returned(nested(levels), LIMITS), Rejected)
+
+
 def test_a_forgotten_await_is_told() -> None:
     """A coroutine as result is closed, so that Python does not complain of it elsewhere."""
 
