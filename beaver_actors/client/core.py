@@ -35,6 +35,8 @@ SUBPROTOCOLS: Final[dict[Form, str]] = {"json": JSON_PROTOCOL, "cbor": CBOR_PROT
 
 REQUEST_BYTES_MAX: Final = Limits().message_bytes
 """What the server takes unless configured otherwise; a larger message would cost the whole connection."""
+MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""The largest message taken from the server: a list of large jobs is larger than what may be sent."""
 UNANSWERED_MAX: Final = 256
 UNANSWERED_BYTES_MAX: Final = 4 * REQUEST_BYTES_MAX
 """Kept in memory, to be sent again after a reconnect."""

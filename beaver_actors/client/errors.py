@@ -149,6 +149,29 @@ def refused(code: RefusalCode, message: str, retry_after: float | None = None) -
     return REFUSALS[code](code, message, retry_after)
 
 
+def closed_by_server(code: int, reason: str) -> ClientError:
+    """What the server's goodbye means for those who wait.
+
+    Args:
+        code: RFC 6455, section 7.4.1.
+        reason: what the server said, empty for nothing.
+    """
+    said = f"the server closed the connection ({code}{': ' + reason if reason else ''})"
+    match code:
+        case 1009:
+            return TooLarge("too_large", reason or said)
+        case 1002 | 1003 | 1007 | 1008:
+            return ProtocolError(said)  # it will not take the same messages from another connection either
+        case _:
+            return ConnectionLost(said)
+
+
+def oversized(bytes_max: int) -> ProtocolError:
+    """The server sent a message of more than `bytes_max` bytes."""
+    advice = "if it was a list of jobs, ask for smaller pages"
+    return ProtocolError(f"the server sent a message of more than {bytes_max} bytes; {advice}")
+
+
 class JobNotCompleted(ClientError):
     """A job whose result was waited for ended without one."""
 

@@ -24,10 +24,16 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from beaver_actors.client.address import Address, hung_up, not_ours, rejected
-from beaver_actors.client.errors import ClientError, ConnectFailed, ConnectionLost, ProtocolError, TooLarge
+from beaver_actors.client.core import MESSAGE_BYTES_MAX
+from beaver_actors.client.errors import (
+    ClientError,
+    ConnectFailed,
+    ConnectionLost,
+    ProtocolError,
+    closed_by_server,
+    oversized,
+)
 
-MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
-"""The largest message taken from the server: a page of large jobs is larger than what may be sent."""
 PART_BYTES: Final = 64
 """What one piece of a message costs beside its content, so that empty ones cannot pile up."""
 REJECTION_BYTES_MAX: Final = 64 * 1024
@@ -123,7 +129,7 @@ class WebSocket:
                     self._end(_broken(event.reason or ""))
                 elif self._connection.state is ConnectionState.REMOTE_CLOSING:
                     self._control += self._send(event.response())
-                self._end(_farewell(event.code, event.reason or ""))
+                self._end(closed_by_server(event.code, event.reason or ""))
             case AcceptConnection():
                 if event.subprotocol != self._subprotocol:
                     raise not_ours(self._address, f"it does not speak {self._subprotocol}")
@@ -147,7 +153,7 @@ class WebSocket:
         if self._parts_bytes > MESSAGE_BYTES_MAX:
             self._parts.clear()
             self.close(1009, "too large")
-            self._end(_oversized())
+            self._end(oversized(MESSAGE_BYTES_MAX))
         elif event.message_finished:
             joint = "" if isinstance(event, TextMessage) else b""
             messages.append(joint.join(self._parts))  # type: ignore[arg-type]  # one message has parts of one type
@@ -180,22 +186,5 @@ class WebSocket:
             return b""  # closing: nothing that could still be said would be heard
 
 
-def _oversized() -> ProtocolError:
-    advice = "if it was a list of jobs, ask for smaller pages"
-    return ProtocolError(f"the server sent a message of more than {MESSAGE_BYTES_MAX} bytes; {advice}")
-
-
 def _broken(why: str) -> ProtocolError:
     return ProtocolError(f"the server broke the WebSocket protocol: {why}")
-
-
-def _farewell(code: int, reason: str) -> ClientError:
-    """What the server's goodbye means for those who wait (RFC 6455, section 7.4.1)."""
-    said = f"the server closed the connection ({code}{': ' + reason if reason else ''})"
-    match code:
-        case 1009:
-            return TooLarge("too_large", reason or said)
-        case 1002 | 1003 | 1007 | 1008:
-            return ProtocolError(said)  # it will not take the same messages from another connection either
-        case _:
-            return ConnectionLost(said)

@@ -1,0 +1,286 @@
+"""The connection of a synchronous client, kept alive by two threads of its own: one reads and connects again
+when the connection is lost, one writes. Callers, in any number of threads, only leave requests with the core.
+
+Needs the websockets package (the extra `client`). Everything of the core is used under one lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+try:
+    import websockets.sync.client
+    from websockets.exceptions import (
+        ConnectionClosed,
+        InvalidHandshake,
+        InvalidMessage,
+        InvalidStatus,
+        WebSocketException,
+    )
+except ImportError as error:
+    raise ImportError(
+        "the synchronous client needs the websockets package: pip install 'beaver-actors[client]'"
+    ) from error
+
+from beaver_actors.client.address import Address, hung_up, not_ours, rejected, too_slow, unreachable
+from beaver_actors.client.core import MESSAGE_BYTES_MAX, Core, reconnect_seconds
+from beaver_actors.client.errors import (
+    ClientError,
+    ConnectFailed,
+    ConnectionLost,
+    ProtocolError,
+    closed_by_server,
+    oversized,
+)
+from beaver_actors.codec.wire import Ok, Request
+from beaver_actors.codec.wire_decode import Form
+
+PING_SECONDS: Final = 20.0
+PONG_SECONDS: Final = 20.0
+CLOSE_SECONDS: Final = 2.0
+UNSENT_MS: Final = 40_000
+"""After so long without a sign that sent bytes arrived, the system gives the connection up (Linux)."""
+CLOSED: Final = "the client is closed"
+
+Connection = websockets.sync.client.ClientConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """All that is needed to connect, and to connect again; the fields are those of the Trio client's."""
+
+    address: Address
+    subprotocol: str
+    token: str | None
+    tls: ssl.SSLContext | None
+    deadline_seconds: float
+
+    def open(self) -> Connection:
+        """Connect.
+
+        Raises:
+            ConnectFailed: says why, and whether it is worth another try.
+        """
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        try:
+            connection = websockets.sync.client.connect(
+                self.address.url,
+                subprotocols=[websockets.Subprotocol(self.subprotocol)],
+                additional_headers=headers,
+                user_agent_header="beaver-actors",
+                ssl=self.tls if self.address.secure else None,
+                compression=None,
+                proxy=None,
+                max_size=MESSAGE_BYTES_MAX,
+                open_timeout=self.deadline_seconds,
+                ping_interval=PING_SECONDS,
+                ping_timeout=PONG_SECONDS,
+                close_timeout=CLOSE_SECONDS,
+            ).__enter__()
+        except InvalidStatus as error:
+            raise rejected(self.address, error.response.status_code, _explanation(error)) from None
+        except TimeoutError:
+            raise too_slow(self.address, self.deadline_seconds) from None
+        except OSError as error:
+            raise unreachable(self.address, error) from None
+        except InvalidMessage as error:
+            if isinstance(error.__cause__, EOFError):
+                raise hung_up(self.address) from None
+            raise not_ours(self.address, str(error)) from None
+        except (InvalidHandshake, WebSocketException, EOFError) as error:
+            raise not_ours(self.address, str(error)) from None
+        if connection.subprotocol != self.subprotocol:
+            connection.close()
+            raise not_ours(self.address, f"it does not speak {self.subprotocol}")
+        with suppress(
+            AttributeError, OSError
+        ):  # only Linux has it; elsewhere the system's own patience rules
+            connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
+        return connection
+
+
+class Transport:
+    """Moves the messages of one client.
+
+    Args:
+        form: how messages are written.
+        opener: connects.
+        reconnect: whether to connect again when the connection is lost.
+    """
+
+    def __init__(self, form: Form, opener: Opener, reconnect: bool) -> None:
+        self.lock = threading.Lock()
+        """Held around every use of the core and of what is built on it."""
+        self.core = Core(form, self._wake)
+        self._opener = opener
+        self._reconnect = reconnect
+        self._connection: Connection | None = None
+        self._to_write = threading.Condition(self.lock)
+        self._room = threading.Condition(self.lock)
+        self._closing = threading.Event()
+        self._process_id = os.getpid()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Connect, and keep connected from now on.
+
+        Raises:
+            ConnectFailed: says why there is no connection.
+        """
+        connection = self._opener.open()
+        self._threads = [
+            threading.Thread(target=self._keep, args=(connection,), name="beaver-client-read", daemon=True),
+            threading.Thread(target=self._write, name="beaver-client-write", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, request: Request, timeout: float | None) -> Ok:
+        """Ask and wait for the answer, across reconnects. Waits first while too much is unanswered.
+
+        Raises:
+            TimeoutError: it took longer than `timeout` seconds; it may have been done, or may yet be.
+            ClientError: it was refused, or there will be no answer.
+        """
+        self.check_process()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        settled = threading.Event()
+        with self.lock:
+            while not self.core.has_room() and self.core.error is None:
+                if not self._room.wait(_left(deadline)):
+                    raise TimeoutError(f"no room for another request within {timeout} s")
+            pending = self.core.ask(request, lambda _: settled.set())
+        try:
+            settled.wait(_left(deadline))
+        finally:
+            with self.lock:
+                self.core.forget(pending)
+                self._room.notify()
+        if pending.outcome is None:
+            raise TimeoutError(f"no answer within {timeout} s")
+        return pending.ok()
+
+    def close(self) -> None:
+        """Say goodbye and end the threads. Harmless if it is closed."""
+        self._closing.set()
+        with self.lock:
+            self.core.end(ConnectionLost(CLOSED))
+            connection = self._connection
+            self._to_write.notify_all()
+            self._room.notify_all()
+        if connection is not None and os.getpid() == self._process_id:
+            connection.close()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(CLOSE_SECONDS * 2)
+
+    def check_process(self) -> None:
+        """Raises ClientError in a process that was forked off after connecting: its threads stayed behind."""
+        if os.getpid() != self._process_id:
+            raise ClientError("this client belongs to another process: connect after the fork")
+
+    def _wake(self) -> None:
+        self._to_write.notify()
+
+    def _keep(self, connection: Connection) -> None:
+        failures = 0
+        try:
+            while True:
+                error, useful = self._read(connection)
+                failures = 0 if useful else failures + 1
+                with self.lock:
+                    self._connection = None
+                    self.core.lost(error)
+                    if not self._reconnect:
+                        self.core.end(ConnectionLost(str(error)))
+                while True:
+                    if self.core.error is not None or self._closing.wait(_pause(failures)):
+                        return
+                    try:
+                        connection = self._opener.open()
+                        break
+                    except ConnectFailed as failure:
+                        if not failure.transient:
+                            raise
+                        failures += 1
+        except ConnectFailed as failure:
+            with self.lock:
+                self.core.end(failure)
+        except BaseException as bug:
+            with self.lock:
+                self.core.end(ClientError(f"the client failed, please report this: {bug!r}"))
+            raise
+        finally:
+            with self.lock:
+                self.core.end(ConnectionLost(CLOSED))
+                self._to_write.notify_all()
+                self._room.notify_all()
+
+    def _read(self, connection: Connection) -> tuple[ClientError, bool]:
+        """Serve until the connection ends; returns why, and whether anything sensible came before."""
+        useful = False
+        with self.lock:
+            if self._closing.is_set():
+                connection.close()
+            else:
+                self._connection = connection
+                self.core.opened()
+        try:
+            while True:
+                data = connection.recv()
+                with self.lock:
+                    self.core.received(data)
+                useful = True
+        except ProtocolError as error:
+            connection.close(1002, "not understood")
+            return error, useful
+        except ConnectionClosed as closed:
+            return _why(closed), useful
+
+    def _write(self) -> None:
+        while True:
+            with self.lock:
+                data, connection = None, None
+                while self.core.error is None and data is None:
+                    connection = self._connection
+                    data = self.core.next_message() if connection is not None else None
+                    if data is None:
+                        self._to_write.wait()
+            if data is None or connection is None:
+                return
+            # What is lost here is still pending, so it is sent again over the next connection.
+            with suppress(ConnectionClosed, OSError):
+                connection.send(data)
+
+
+def _why(closed: ConnectionClosed) -> ClientError:
+    """Who ended the connection, and what that means."""
+    if closed.sent is not None and closed.sent.code == 1009 and not closed.rcvd_then_sent:
+        return oversized(MESSAGE_BYTES_MAX)
+    if closed.rcvd is not None:
+        return closed_by_server(closed.rcvd.code, closed.rcvd.reason)
+    return ConnectionLost(f"the connection broke: {closed.__cause__ or closed}")
+
+
+def _explanation(error: InvalidStatus) -> str:
+    try:
+        return str(json.loads(error.response.body or b"")["error"]["message"])[:500]
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _pause(failures: int) -> float:
+    return reconnect_seconds(failures, secrets.randbits(53) / 2**53)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
