@@ -7,17 +7,19 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beaver_actors.cli.tables import STYLES, plain_table, words
+from beaver_actors.cli.tables import STYLES, words
 from beaver_actors.cli.text import age, ago, clock_time, compact, count, cut, duration, printable, to_ms
 from beaver_actors.client.views import JobInfo
 from beaver_actors.core.job import JobState
 
-MAX_ID_WIDTH = 40
-"""Room for a UUID and a little; a longer id is cut before the whole table is lost."""
+GAP = 2
+"""Columns between two columns of a table."""
+WIDE = 160
+"""A terminal this wide shows kinds and queues whole, however long."""
 WAITS_FOR: dict[str, str] = {
     "run_at": "its time has not come",
     "retry": "the next attempt is due then",
@@ -29,25 +31,36 @@ WAITS_FOR: dict[str, str] = {
 }
 
 
-def jobs_table(shown: Sequence[JobInfo], now_ms: int) -> Table:
-    """One row for each job. `now_ms` is milliseconds UTC."""
-    table = plain_table("id", min_width=min(MAX_ID_WIDTH, max((len(job.id) for job in shown), default=0)))
-    table.add_column("state", no_wrap=True, min_width=max(map(len, JobState)))
-    table.add_column("kind", no_wrap=True)
-    table.add_column("queue", no_wrap=True)
-    table.add_column("runs", justify="right", no_wrap=True, min_width=4)
-    table.add_column("age", justify="right", no_wrap=True, min_width=6)
-    table.add_column("about", no_wrap=True, ratio=1)
-    for job in shown:
-        table.add_row(
-            Text(cut(job.id)),
-            Text(words(job.state), style=STYLES[job.state]),
-            Text(cut(job.kind)),
-            Text(cut(job.queue)),
-            str(job.attempt) if job.attempt else "–",
-            age(max(0, now_ms - to_ms(job.created_at))),
-            _about(job),
-        )
+def jobs_table(shown: Sequence[JobInfo], now_ms: int, width: int) -> Table:
+    """One row for each job.
+
+    Args:
+        shown: the jobs.
+        now_ms: milliseconds UTC.
+        width: columns of the terminal. The last column gets what the others leave; ids are always whole.
+    """
+    narrow = width < WIDE
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bright_black")
+    columns: list[tuple[str, JustifyMethod, list[Text]]] = [
+        ("id", "left", [Text(cut(job.id)) for job in shown]),
+        ("state", "left", [Text(words(job.state), style=STYLES[job.state]) for job in shown]),
+        ("age", "right", [Text(age(max(0, now_ms - to_ms(job.created_at)))) for job in shown]),
+        ("runs", "right", [Text(str(job.attempt) if job.attempt else "–") for job in shown]),
+        ("kind", "left", [Text(cut(job.kind, 20 if narrow else None)) for job in shown]),
+        ("queue", "left", [Text(cut(job.queue, 12 if narrow else None)) for job in shown]),
+    ]
+    about = [_about(job) for job in shown]
+    left = width
+    for title, justify, cells in columns:
+        widest = max([len(title), *(cell.cell_len for cell in cells)])
+        table.add_column(title, justify=justify, no_wrap=True, min_width=widest)
+        left -= widest + GAP
+    # Cut here: rich would rather squeeze the other columns away than cut this one.
+    for cell in about:
+        cell.truncate(max(left, len("about")), overflow="ellipsis")
+    table.add_column("about", no_wrap=True)
+    for *row, last in zip(*(cells for _, _, cells in columns), about, strict=True):
+        table.add_row(*row, last)
     return table
 
 

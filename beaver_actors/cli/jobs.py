@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import click
 
-from beaver_actors.cli.console import json_document, json_line, line, note, show
+from beaver_actors.cli.console import json_document, json_line, line, make_console, note, show
 from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
@@ -82,7 +82,7 @@ def list_jobs(
         from beaver_actors.cli.job_views import jobs_table
 
         if shown:
-            show(jobs_table(shown, at_ms))
+            show(jobs_table(shown, at_ms, make_console().width))
         else:
             note("No such jobs." if any(wanted.values()) else "No jobs.")
     if len(found) > len(shown):

@@ -51,7 +51,7 @@ def queues_table(queues: dict[str, QueueObject], now_ms: int) -> Table:
     table = plain_table("queue")
     for state in states:
         table.add_column(words(state), justify="right")
-    table.add_column("longest wait", justify="right")
+    table.add_column("wait", justify="right", no_wrap=True)
     for name, queue in queues.items():
         label = Text(cut(name))
         if queue.paused:

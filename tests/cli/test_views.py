@@ -93,13 +93,13 @@ def test_rates_are_shown_when_they_are_known() -> None:
 
 
 def test_a_list_shows_where_each_job_stands() -> None:
-    """By example: runs, age, why it is dead or waits; the id whole, even in a narrow terminal."""
+    """By example: runs, age, why it is dead or waits."""
     shown = [
         job(waits_for="queue_paused"),
         job(id="invoice-7", state=JobState.DEAD, reason="max_attempts", attempt=25, errors=(failure(),)),
         job(id="later", state=JobState.SCHEDULED, waits_for="run_at"),
     ]
-    text = drawn(jobs_table(shown, NOON_MS + 200_000), width=150)
+    text = drawn(jobs_table(shown, NOON_MS + 200_000, 150), width=150)
     first = line_with(text, "01920f3a-7bcd-7000-8000-000000000001")
     assert "pending" in first
     assert "3 m" in first
@@ -108,7 +108,18 @@ def test_a_list_shows_where_each_job_stands() -> None:
     assert " 25 " in second
     assert "max attempts: OSError: no such file" in second
     assert "runs at 2026" in line_with(text, "later")
-    assert line_with(drawn(jobs_table(shown, NOON_MS), width=80), "01920f3a-7bcd-7000-8000-000000000001")
+
+
+@pytest.mark.parametrize("width", [80, 100, 159, 160, 300])
+def test_a_list_fits_the_terminal(width: int) -> None:
+    """By example: no line is longer, none is broken, and what tells jobs apart is whole."""
+    long_one = job(id="x" * 36, kind="a.kind.with.a.very.long.name", queue="queue", args={"text": "y" * 500})
+    lines = drawn(jobs_table([job(), long_one], NOON_MS, width), width=width).splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= width for line in lines)
+    assert "01920f3a-7bcd-7000-8000-000000000001  pending" in lines[1]
+    assert "x" * 36 in lines[2]
+    assert "…" in lines[2]
 
 
 def test_one_job_is_shown_whole() -> None:
@@ -146,7 +157,7 @@ def test_text_of_a_job_is_shown_and_not_obeyed(text: str) -> None:
     """By example: neither the markup of the tables nor the terminal's own codes in what users wrote."""
     shown = job(id="x", kind=text, queue=text, args={"a": text}, tags=(text,), errors=(failure(text, text),))
     for drawing in (
-        drawn(jobs_table([shown], NOON_MS)),
+        drawn(jobs_table([shown], NOON_MS, 120)),
         drawn(job_view(shown, NOON_MS)),
         drawn(queues_table({text: queue()}, NOON_MS)),
         drawn(status_view(status(queues={text: queue()}, unknown_kinds={text: 1}), URL)),
