@@ -7,6 +7,7 @@ which is what keeps the path of one job at microseconds. The controller fills it
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from math import inf
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -15,7 +16,7 @@ import trio
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.commands import Progress, Report
 from beaver_actors.core.outcome import Outcome, Released
-from beaver_actors.kernel.mailbox import Handle
+from beaver_actors.kernel.mailbox import Closed, Handle
 
 Message: TypeAlias = Report | Progress
 
@@ -115,8 +116,11 @@ class Desk:
         await self._outcomes.tell(Report(job.job_id, job.fence, outcome, self._dice()))
 
     def progress(self, job: LeasedJob, progress: bytes) -> None:
-        """Tell how far an attempt is; dropped if the controller is far behind, a later one will do."""
-        self._outcomes.tell_nowait(Progress(job.job_id, job.fence, progress))
+        """Tell how far an attempt is. Dropped if the controller is far behind, a later one will do; or if it
+        is gone, because this life ends and only the handler has not noticed. Raises nothing: who calls may be
+        nobody of this life."""
+        with suppress(Closed):
+            self._outcomes.tell_nowait(Progress(job.job_id, job.fence, progress))
 
     # For the controller and the node.
 

@@ -17,7 +17,7 @@ import trio
 from beaver_actors.actors.publisher import Chunk, Committed, Message as PublisherMessage
 from beaver_actors.core.facts import Fact
 from beaver_actors.journal.errors import AppendRefused
-from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
+from beaver_actors.kernel.mailbox import Closed, Handle, Mailbox, Reply
 from beaver_actors.kernel.offload import Offload
 
 R = TypeVar("R")
@@ -119,10 +119,10 @@ async def run(
                 await _append(log, facts, offload, refused)
                 committed(trio.current_time() - began, facts)
                 # A full mailbox loses nothing: the publisher sees the hole and sends readers to the files.
-                told = publisher.tell_nowait(Committed(Chunk(first_lsn, facts)))
+                told = _publish(publisher, first_lsn, facts)
             elif not told:
                 # Else nobody would hear of it before the next commit. Time is brought here every second.
-                told = publisher.tell_nowait(Committed(Chunk(log.head + 1, ())))
+                told = _publish(publisher, log.head + 1, ())
             for append in appends:
                 for release in append.release:
                     release()
@@ -138,6 +138,14 @@ async def run(
                     case Trim(keep_from_lsn, reply):
                         await offload(partial(log.trim, keep_from_lsn))
                         reply.give(None)
+
+
+def _publish(publisher: Handle[PublisherMessage], first_lsn: int, facts: Sequence[Fact]) -> bool:
+    """Tell the publisher, if it has room; False if it was not told."""
+    try:
+        return publisher.tell_nowait(Committed(Chunk(first_lsn, facts)))
+    except Closed:
+        return False  # the life is being cancelled around us, and a write is never left half-way
 
 
 async def _append(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from beaver_actors import App
+from beaver_actors import App, Context
 from beaver_actors.client import Event, connect
+from beaver_actors.execute.progress import INTERVAL_SECONDS
 from beaver_actors.journal.disk import Disk
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.recovery import Recovered, open_journal
@@ -187,6 +188,39 @@ async def test_a_failed_life_leaves_its_memory_behind_for_the_next(
     gc.unfreeze()
 
 
+async def test_a_handler_that_is_slow_to_go_holds_recovery_up_and_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P3: one for all, while a handler cleans up and a word of its progress is still held back: by then there
+    is nobody left to take it."""
+    app, begun = App("slow"), trio.Event()
+    attempts: list[int] = []
+
+    @app.job("slow")
+    async def slow(context: Context) -> None:
+        attempts.append(1)
+        if len(attempts) > 1:
+            return
+        try:
+            context.progress(1)
+            context.progress(2)  # too soon after the first: held back
+            begun.set()
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(3 * INTERVAL_SECONDS)
+
+    fuse = Fuse()
+    in_job_manager(fuse, monkeypatch)
+    async with node(config(tmp_path / "data"), app) as home, connect(home.url) as client:
+        job = await client.enqueue("slow")
+        with trio.fail_after(WAIT_SECONDS):
+            await begun.wait()
+            fuse.charges = 1
+            await job.result()
+        assert len(home.lives) == 2
+
+
 async def test_a_cancelled_server_gives_its_directory_up(tmp_path: Path) -> None:
     """P9: whoever embeds a server may cancel it, and start another one in the same process."""
     settings = config(tmp_path / "data")
@@ -194,7 +228,12 @@ async def test_a_cancelled_server_gives_its_directory_up(tmp_path: Path) -> None
         async with node(settings) as home:
             async with connect(home.url) as client:
                 await client.enqueue("demo.sleep", {"seconds": 3600})
-            home.scope.cancel()
+                async with trio.open_nursery() as nursery:
+                    # While a commit is on its way to the disk, as likely as not.
+                    nursery.start_soon(client.enqueue, "demo.echo", {})
+                    await trio.lowlevel.checkpoint()
+                    home.scope.cancel()
+                    nursery.cancel_scope.cancel()
             assert await home.end() is None
 
 
