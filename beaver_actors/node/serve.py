@@ -62,7 +62,10 @@ async def serve(
     address = parse_address(config.server.listen)
     check_exposure(address.host, token, config.server.insecure)
     executor = Executor(
-        app or config.app, limits=settings.outcome_limits(config), threads=config.workers.threads
+        app or config.app,
+        limits=settings.outcome_limits(config),
+        threads=config.workers.threads,
+        processes=config.workers.count,
     )
     chance = Chance()
     host = Host(orders, config.workers.count, Clock().now_ms())
