@@ -167,6 +167,7 @@ async def test_a_wrong_place_is_told_with_what_is_right() -> None:
         (get("/", "Transfer-Encoding: gzip", method="POST"), 501, "chunked"),
         (get("/jobs", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n", 400, "the body"),
         (get("/jobs", "Content-Length: 1001", method="POST"), 413, "at most 1000 bytes"),
+        (get("/jobs", "Content-Length: 1001", "Expect: 100-continue", method="POST"), 413, "at most 1000"),
         (
             get("/jobs", "Transfer-Encoding: chunked", method="POST") + b"400\r\n" + b"a" * 1024,
             413,
@@ -301,7 +302,8 @@ async def test_a_server_that_stops_waits_for_no_first_byte(autojump_clock: trio.
                 http.end_when_idle()
             nursery.start_soon(http.read_head)
             await trio.testing.wait_all_tasks_blocked()
-            http.end_when_idle()
+            if not beforehand:
+                http.end_when_idle()
     assert trio.current_time() == 0
 
 

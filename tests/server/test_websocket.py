@@ -641,17 +641,21 @@ async def test_a_frame_that_is_not_taken_ends_the_connection_in_time(
     assert sorted(ends, key=str) == [pytest.approx(30)] * 3 + [None]
 
 
-async def test_a_client_that_reads_late_gets_everything() -> None:
-    """Writer, over loopback: a full socket is waited for, and no byte is lost or doubled on the way."""
+@pytest.mark.parametrize("size", [1000, 100_000])
+async def test_a_client_that_reads_late_gets_everything(size: int) -> None:
+    """Writer, over loopback: a full socket is waited for, and no byte is lost or doubled on the way. Small
+    frames go out one by one, so that one of them meets a socket that takes nothing at all."""
+    count = 4_000_000 // size
 
     async def speak(opened: WebSocket) -> None:
-        for number in range(200):
-            await opened.send(str(number) * 20_000)
+        for number in range(count):
+            await opened.send(str(number).rjust(size))
+            await trio.lowlevel.checkpoint()
 
     async with serving(speak) as served, await served.open_raw() as stream:
         await trio.testing.wait_all_tasks_blocked(0.05)
-        for number in range(200):
-            assert await read_frame(stream) == (TEXT, str(number).encode() * 20_000)
+        for number in range(count):
+            assert await read_frame(stream) == (TEXT, str(number).rjust(size).encode())
         assert await read_close(stream) == (1000, "")
 
 
