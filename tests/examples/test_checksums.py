@@ -83,7 +83,7 @@ def test_every_checksum_is_right_although_the_server_is_killed(
     try:
         command("tail", "--from-lsn", 1, "--event", "job_completed", "-n", before, "--url", server.url)
         server.kill()  # while it computes the large one
-        assert len(completed(server)) == before
+        assert before <= len(completed(server)) < len(order)
         server.start()
         out, err = run.communicate(timeout=END_SECONDS)
     finally:
