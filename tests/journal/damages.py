@@ -62,6 +62,13 @@ def lose_log(disk: MemoryDisk) -> None:
         disk.take(segment_name(first_lsn))
 
 
+def lose_all(disk: MemoryDisk) -> None:
+    """Nothing is left but the file that says that there was something."""
+    lose_log(disk)
+    for lsn in list_snapshots(disk):
+        disk.take(snapshot_name(lsn))
+
+
 def lose_log_since(lsn: int) -> Damage:
     """Segments vanish, and with them the seal of the one that is last now."""
 
@@ -148,6 +155,7 @@ def add_frame(disk: MemoryDisk, body: bytes, fact_count: int) -> None:
 
 DAMAGE: dict[str, tuple[Damage, str]] = {
     "no log": (lose_log, "the log is gone"),
+    "nothing left": (lose_all, r"the log is gone \(there is no snapshot\)"),
     "last segment lost": (lose(-1), "the segment that followed this one is missing"),
     "two segments lost": (lose(-1, -2), "the segment that followed this one is missing"),
     "log shorter than snapshot": (lose_log_since(200), "but LSN 255 had been written"),

@@ -290,13 +290,15 @@ def _resize_disk(content: Bytes, size: int) -> None:
 def _settle(content: Bytes, random: Random | None) -> None:
     """What is on the disk becomes what is read."""
     if random is not None:
-        if random.random() < 0.5:
+        # Any mixture, or all but one sector: what is nearly whole is the hardest to judge.
+        odd = random.choice([None, *content.dirty])
+        if odd is not None or random.random() < 0.5:
             _resize_disk(content, len(content.cache))
         for sector, past in sorted(content.dirty.items()):
             start = sector * SECTOR
             held = bytes(content.disk[start : start + SECTOR])
             now = bytes(content.cache[start : start + SECTOR])
-            kept = random.choice([held, now, random.choice(past)])
+            kept = now if odd not in (None, sector) else random.choice([held, now, random.choice(past)])
             content.disk[start : start + SECTOR] = kept.ljust(SECTOR, b"\0")[: len(held)]
     content.cache[:] = content.disk
     content.dirty.clear()

@@ -144,6 +144,15 @@ def test_a_full_disk_leaves_no_half_snapshot(memory: MemoryDisk, journal: FileJo
     assert fold_snapshot(memory, sealed_lsn, 2, "me").lsn == sealed_lsn
 
 
+def test_a_snapshot_may_take_the_ballast(memory: MemoryDisk) -> None:
+    """P7, by example: all of it but what the next start needs."""
+    settings = JournalSettings(segment_bytes=4096, reserve_bytes=6 * 4096)
+    sealed_lsn = grow(open_journal(memory, settings).journal, 200)
+    memory.capacity = memory.capacity - memory.free_bytes() + 50
+    assert fold_snapshot(memory, sealed_lsn, 2, "me").lsn == sealed_lsn
+    assert memory.size("reserve") == 4096
+
+
 def test_a_failing_disk_leaves_no_half_snapshot(memory: MemoryDisk, journal: FileJournal) -> None:
     """P8, by example: the error is told as it is, and the next attempt starts over."""
     sealed_lsn = grow(journal, 50)

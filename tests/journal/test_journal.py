@@ -236,27 +236,33 @@ def test_a_reader_beside_the_writer_sees_every_fact_once(disk: Disk) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_failed_write_is_unknown(memory: MemoryDisk, when: str) -> None:
+@pytest.mark.parametrize("call", ["write_at", "datasync"])
+def test_a_failed_write_is_unknown(memory: MemoryDisk, call: str) -> None:
     """P8, by example: any error but a full disk ends the journal, whether the bytes are there or not."""
     journal = open_journal(memory, SETTINGS).journal
     journal.append(FACTS[:3])
-    if when == "before":
 
-        def fail(number: int, kind: str, name: str) -> None:
+    def fail(number: int, kind: str, name: str) -> None:
+        if kind == call:
             raise broken()
 
-        memory.fault = fail
-    else:
-        memory.fault = lambda number, kind, name: (
-            (_ for _ in ()).throw(broken()) if kind == "datasync" else None
-        )
+    memory.fault = fail
     with pytest.raises(OSError, match="Input/output"):
         journal.append(FACTS[3:5])
     memory.fault = None
     with pytest.raises(JournalPoisoned, match="Input/output"):
         journal.append(FACTS[3:5])
     assert journal.read_from(1, 10) == list(enumerate(FACTS[:3], start=1))
+
+
+def test_a_short_write_is_undone_and_repeated(memory: MemoryDisk) -> None:
+    """P3, by counting calls: never continued in place, and the undoing is synced before the repetition."""
+    journal = open_journal(memory, SETTINGS).journal
+    calls = len(memory.calls)
+    memory.fault = lambda number, kind, name: 30 if number == calls + 1 else None
+    assert journal.append(FACTS[:3]) == 3
+    kinds = [kind for kind, _ in memory.calls[calls:]]
+    assert kinds == ["write_at", "truncate", "datasync", "preallocate", "write_at", "datasync"]
 
 
 def test_a_full_disk_refuses_for_certain(memory: MemoryDisk) -> None:
