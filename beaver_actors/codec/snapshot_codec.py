@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
-from operator import attrgetter
+from operator import attrgetter, lt
 from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -232,15 +232,15 @@ def _decode_jobs(state: State, chunk: bytes, where: str) -> None:
     }
     if len({len(column) for column in columns.values()}) != 1:
         raise CodecError(f"{where}: columns of different lengths")
+    arrived = next(reversed(state.jobs.values())).order if state.jobs else 0
+    orders = [arrived, *columns["order"]]
+    if orders[-1] > state.lsn or not all(map(lt, orders, orders[1:])):
+        raise CodecError(f"{where}: jobs are not in the order of arrival, or from the future")
     terms = {place: unpack_terms(value) for place, value in enumerate(packed)}
+    for value in terms.values():
+        if value.queue not in state.queues:
+            raise CodecError(f"{where}: there is no queue {value.queue}")
     columns["terms"] = [terms[place] for place in columns["terms"]]
     columns["state"] = [STATE_CODES[code] for code in columns["state"]]
     columns["trail"] = [row and Trail(*row) for row in columns["trail"]]
-    arrived = next(reversed(state.jobs.values())).order if state.jobs else 0
-    for job in map(Job, *columns.values()):
-        if not arrived < job.order <= state.lsn:
-            raise CodecError(f"{where}: job {job.id} is not in the order of arrival")
-        if job.terms.queue not in state.queues:
-            raise CodecError(f"{where}: job {job.id} is in queue {job.terms.queue}, which does not exist")
-        arrived = job.order
-        state.jobs[job.id] = job
+    state.jobs.update(zip(columns["id"], map(Job, *columns.values()), strict=True))

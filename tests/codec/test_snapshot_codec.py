@@ -181,7 +181,7 @@ def changed(state: State, chunks: Iterable[bytes]) -> bytes:
         ("terms", -1, "unknown number or name -1"),
         ("attempt", "x", "chunk 1: attempt[0]: Expected int, got str"),
         ("trail", [1], "chunk 1: trail[0]: Expected array of length 9, got 1"),
-        ("order", 10**9, "is not in the order of arrival"),
+        ("order", 10**9, "jobs are not in the order of arrival, or from the future"),
     ],
 )
 def test_what_is_no_job_is_refused(column: str, value: object, told: str) -> None:
