@@ -80,6 +80,9 @@ class Host(Observer):
         self.metrics.lost(count)
         log.warning("outcomes came too late, their leases were lost", count=count)
 
+    def lingering(self, count: int) -> None:
+        log.warning("handlers go on although they were cancelled; the server waits for them", count=count)
+
     def no_room(self, error: Exception) -> None:
         log.error("the disk is full beyond the reserve: nobody is answered until there is room", error=error)
 

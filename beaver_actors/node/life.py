@@ -42,6 +42,8 @@ OUTCOMES_WAITING = 4096
 """Outcomes that may wait for the controller before workers do."""
 COMMITS_WAITING = 1024
 """Commits that may wait for the publisher before it must send its readers to the files."""
+LINGER_SECONDS = 5.0
+"""For handlers to end that were told to; then the operator learns why the node does not stop."""
 GOODBYE_SECONDS = 3.0
 """For telling clients that the server goes; one that does not listen is cut off."""
 DRAIN_SECONDS = 20.0
@@ -63,6 +65,9 @@ class Observer:
 
     def lost(self, count: int) -> None:
         """Outcomes came too late: their lease was lost."""
+
+    def lingering(self, count: int) -> None:
+        """So many handlers were told to end, and go on; the drain waits for them."""
 
     def no_room(self, error: Exception) -> None:
         """The disk is full beyond the reserve; until there is room, nobody is answered."""
@@ -181,7 +186,7 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
                 await working.start(partial(control, outcomes, desk, jobs.clone(), snapshots.handle()))
                 working.start_soon(_employ, desk, parts)
                 await orders.drain.wait()
-                await _send_home(desk, rules, jobs, orders, parts.grace)
+                await _send_home(desk, rules, jobs, orders, parts)
             snapshotting.cancel()
             closing.set()
             serving.cancel_scope.deadline = trio.current_time() + GOODBYE_SECONDS
@@ -202,17 +207,21 @@ async def _employ(desk: Desk, parts: Parts) -> None:
     desk.hang_up()
 
 
-async def _send_home(desk: Desk, rules: Rules, jobs: Jobs, orders: Orders, grace: float) -> None:
+async def _send_home(desk: Desk, rules: Rules, jobs: Jobs, orders: Orders, parts: Parts) -> None:
     """Lease nothing more, hand back what has not begun, and wait for the rest as long as the grace lasts."""
     rules.leasing = False
     desk.close()
     await desk.clear()
     await jobs.ask(Tick())  # lets the job manager answer the lease that waits for work
-    with trio.move_on_after(grace):
+    with trio.move_on_after(parts.grace):
         async with trio.open_nursery() as waiting:
             waiting.start_soon(_until, orders.hurry.wait, waiting.cancel_scope)
             waiting.start_soon(_until, desk.wait_quiet, waiting.cancel_scope)
     desk.release_all()
+    with trio.move_on_after(LINGER_SECONDS) as patience:
+        await desk.wait_quiet()
+    if patience.cancelled_caught:
+        parts.observer.lingering(desk.busy)
 
 
 async def _until(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:

@@ -100,10 +100,14 @@ class Watcher(Observer):
 
     def __init__(self) -> None:
         self.lost_count = 0
+        self.lingering_count = 0
         self.restarts: list[str] = []
 
     def lost(self, count: int) -> None:
         self.lost_count += count
+
+    def lingering(self, count: int) -> None:
+        self.lingering_count = count
 
     def restarted(self, actor: str, error: Exception) -> None:
         self.restarts.append(actor)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import trio
 
@@ -40,3 +42,10 @@ async def held(until: str, size: int = 0) -> str:
     while not await trio.Path(until).exists():  # noqa: ASYNC110  # another process makes it
         await trio.sleep(0.02)
     return "x" * size
+
+
+@app.job("bad.parent", isolation="process")
+def parent(started: str) -> None:
+    """In a process of its own, with a child of its own, both for a day; makes the file when both are up."""
+    script = f"import time; open({started!r}, 'x').close(); time.sleep(86400)"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -16,6 +16,7 @@ SETTINGS = {
     "BEAVER_WAL__RESERVE_SIZE": "1MiB",
     "BEAVER_SNAPSHOT__INTERVAL": "200ms",
     "BEAVER_SNAPSHOT__MIN_GROWTH": "0",
+    "BEAVER_SNAPSHOT__LOG_SIZE": "64KiB",
 }
 
 
@@ -154,4 +155,35 @@ def test_the_newest_snapshot_may_rot_and_nothing_is_lost(tmp_path: Path) -> None
         assert server.start().ready["jobs"] == count
         told = server.log_lines("a snapshot could not be read, an older one or the log stood in")
         assert newest.name in told[0]["reason"]
+        assert server.stop() == 0
+
+
+def test_a_snapshot_never_hides_damage_and_the_server_goes_on_without_it(tmp_path: Path) -> None:
+    """P6: one bit of a sealed segment flips under a running server. The snapshot fails and says where, no part
+    of the log is deleted, and jobs are taken and run as before."""
+    settings = {**SETTINGS, "BEAVER_SNAPSHOT__INTERVAL": "1h"}
+    with serving(tmp_path, settings=settings) as server:
+        server.start()
+        ledger = Ledger()
+        with Client(server.url) as client, Client(server.url) as watcher:
+            watch(watcher, ledger)
+            count = 0
+            while len(segments(server)) < 2:
+                client.done("enqueue", jobs=echoes(count, 50, size=200))
+                count += 50
+                await_completed(watcher, ledger, count)
+            first = segments(server)[0]
+            content = bytearray(first.read_bytes())
+            content[content.index(b"echo-30")] ^= 1
+            first.write_bytes(content)
+            # By now the log is past what calls for a snapshot in any case.
+            while not server.log_lines("an actor failed and is run again"):
+                client.done("enqueue", jobs=echoes(count, 50, size=200))
+                count += 50
+                await_completed(watcher, ledger, count)
+        (told, *_) = server.log_lines("an actor failed and is run again")
+        assert told["actor"] == "snapshotter"
+        assert f"{first} at offset" in told["exception"]
+        assert not snapshots(server)
+        assert segments(server)[0] == first
         assert server.stop() == 0

@@ -158,3 +158,21 @@ def test_a_stop_with_clients_and_worker_processes_leaves_nothing_behind(tmp_path
             for connection in (silent, watcher, client):
                 await_goodbye(connection)
         expect_clean_end(server)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_worker_processes_and_their_children_end_with_the_server(tmp_path: Path, how: signal.Signals) -> None:
+    """P4: a handler in a process of its own has started another; neither outlives the server."""
+    started = tmp_path / "started"
+    settings = {"BEAVER_WORKERS__GRACE": "0s"}
+    with serving(tmp_path, "--app", "tests.crash.jobs:app", settings=settings) as server:
+        server.start()
+        with Client(server.url) as client:
+            client.done("subscribe", topic="status", interval=0.1)
+            client.done("enqueue", jobs=[{"kind": "bad.parent", "args": {"started": str(started)}}])
+            while not started.exists():
+                client.push()
+        assert len(server.family()) == 3
+        server.signal(how)
+        assert server.end() == (-signal.SIGKILL if how == signal.SIGKILL else 0)
+        server.await_no_family()
