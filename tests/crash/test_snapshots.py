@@ -159,8 +159,8 @@ def test_the_newest_snapshot_may_rot_and_nothing_is_lost(tmp_path: Path) -> None
 
 
 def test_a_snapshot_never_hides_damage_and_the_server_goes_on_without_it(tmp_path: Path) -> None:
-    """P6: one bit of a sealed segment flips under a running server. The snapshot fails and says where, no part
-    of the log is deleted, and jobs are taken and run as before."""
+    """P6: one bit of a sealed segment flips under a running server. The snapshot fails and says where,
+    nothing is deleted, and jobs are taken and run as before."""
     settings = {**SETTINGS, "BEAVER_SNAPSHOT__INTERVAL": "1h"}
     with serving(tmp_path, settings=settings) as server:
         server.start()
