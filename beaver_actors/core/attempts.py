@@ -115,7 +115,9 @@ def _recorded_before(job: Job, outcome: Outcome) -> bool:
     trail = job.trail
     assert trail is not None, f"job {job.id} has a fence but was never started"
     started_ms = trail.started_ms or 0
-    error = trail.errors[-1] if trail.errors and trail.errors[-1].at_ms >= started_ms else None
+    error = trail.errors[-1] if trail.errors else None
+    if error is not None and (error.at_ms < started_ms or error.attempt < job.attempt):
+        error = None  # of an attempt before
     if isinstance(outcome, Succeeded) or job.state is JobState.COMPLETED:
         same = isinstance(outcome, Succeeded) and outcome.result == trail.result
         return same and job.state is JobState.COMPLETED

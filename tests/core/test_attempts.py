@@ -221,6 +221,18 @@ def test_after_a_cancel_any_ending_but_success_counts_as_told() -> None:
     assert not book.finish(lease, Succeeded())
 
 
+def test_the_error_of_an_attempt_before_is_not_taken_for_this_ones() -> None:
+    """P5: failed, started again and cancelled, all in one millisecond; the repeated report is still known."""
+    book = Playbook()
+    book.enqueue("a")
+    book.finish(book.lease()[0], Failed(OTHER, 0))
+    (lease,) = book.lease()
+    book.do(Cancel(("a",)))
+    assert book.finish(lease, Failed(ERROR))
+    assert book.job("a").state is JobState.CANCELLED
+    assert book.finish(lease, Failed(ERROR))
+
+
 def test_one_message_may_repeat_itself() -> None:
     """P4, P5: the first report of a fence counts; the same again is told so, another is refused."""
     book, lease = running()
