@@ -87,10 +87,10 @@ TERMS = st.builds(
     priority=st.sampled_from([0, 0, 7]),
     max_attempts=st.integers(1, 3),
     timeout_ms=st.none() | st.integers(1, 9),
-    backoff=st.builds(
-        Backoff, st.sampled_from(["fixed", "exponential"]), base_ms=SHORT_MS, factor=st.just(2.0)
-    ),
+    backoff=st.sampled_from([Backoff("fixed", 0), Backoff("fixed", 3), Backoff("exponential", 2, 2.0, 6)]),
     retention_ms=st.sampled_from([None, None, 0, 4]),
+    tags=st.just(()),  # left out, they would be made up
+    meta=st.just(b""),
 )
 SOON_MS = st.none() | st.none() | st.integers(0, 60)
 NEW_JOBS = st.builds(
