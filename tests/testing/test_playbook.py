@@ -1,0 +1,88 @@
+"""The playbook and the strategies are tools of other tests: do they notice what they must, and reach it?"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from beaver_actors.core import commands as c, decide as deciding
+from beaver_actors.core.decision import Decision
+from beaver_actors.core.facts import FACTS, Fact, JobCancelled, JobDeleted, QueuePaused
+from beaver_actors.core.outcome import Outcome
+from beaver_actors.core.state import State
+from beaver_actors.testing import strategies
+from beaver_actors.testing.playbook import NOON_MS, Playbook, canonical, named
+
+
+def test_a_playbook_notices_facts_that_are_not_the_expected_ones() -> None:
+    """Other facts, and facts of another class with equal fields."""
+    book = Playbook()
+    with pytest.raises(AssertionError, match="queue_paused"):
+        book.expect(c.Pause("q"))
+    with pytest.raises(AssertionError, match="queue_paused"):
+        book.expect(c.Pause("r"), JobCancelled("r", NOON_MS))
+    book.expect(c.Pause("s"), QueuePaused("s", NOON_MS))
+
+
+def test_a_playbook_notices_a_decision_that_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deciding is done twice and must come out the same."""
+
+    def meddle(state: State, command: c.Pause, now_ms: int, policy: c.Policy) -> Decision:
+        facts: list[Fact] = [JobDeleted("a", now_ms, "request")] if state.jobs else []
+        state.jobs.clear()
+        return Decision(facts, deciding._pause(state, command, now_ms, policy).answer)
+
+    book = Playbook()
+    book.enqueue("a")
+    monkeypatch.setitem(deciding._DECISIONS, c.Pause, meddle)
+    with pytest.raises(AssertionError, match="decided twice"):
+        book.do(c.Pause("q"))
+
+
+def test_a_playbook_can_be_replayed_and_taken_from_a_snapshot() -> None:
+    """Its log is the whole of it, and copies do not change the original."""
+    book = Playbook()
+    book.enqueue("a", "b", delay_ms=5)
+    book.pass_time(5)
+    book.lease()
+    before = canonical(book.state)
+    copy = book.reindexed()
+    copy.jobs["a"].attempt = 7
+    assert canonical(book.state) == before == canonical(book.replayed())
+
+
+def test_the_strategies_reach_every_kind_of_value() -> None:
+    """A kind that is never drawn would be a test that never runs."""
+    seen: set[type] = set()
+
+    @settings(max_examples=400, database=None)
+    @given(strategies.facts(), strategies.outcomes, strategies.commands(st.just("a"), st.just(1)))
+    def look(fact: Fact, outcome: Outcome, command: c.Command) -> None:
+        seen.update({type(fact), type(outcome), type(command)})
+
+    look()
+    assert seen >= set(FACTS)
+    assert seen >= set(get_args(Outcome))
+    assert seen >= set(get_args(c.Command)) - {c.Recover}
+
+
+def test_histories_have_something_to_tell() -> None:
+    """Most kinds of fact happen in a few dozen of them."""
+    seen: set[str] = set()
+
+    @settings(max_examples=100, database=None)
+    @given(strategies.histories())
+    def look(facts: list[Fact]) -> None:
+        seen.update(name for name, _ in named(facts))
+
+    look()
+    assert seen >= {
+        "job_enqueued",
+        "job_started",
+        "job_completed",
+        "job_failed",
+        "job_rescued",
+        "job_deleted",
+    }
