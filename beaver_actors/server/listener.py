@@ -223,6 +223,8 @@ class Listener:
 
 def _peer(stream: trio.abc.Stream) -> str:
     """The client's address for logs, as far as the stream knows it."""
+    if isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
     if not isinstance(stream, trio.SocketStream):
         return ""
     try:

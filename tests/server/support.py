@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import trio
+import trio.testing
 import websockets.trio.client
 
+from beaver_actors.server import websocket
 from beaver_actors.server.auth import Auth
 from beaver_actors.server.http import Request, Response, Routes, json_response
 from beaver_actors.server.listener import Listener, ListenerSettings
 from beaver_actors.server.sockets import open_listeners
-from beaver_actors.server.websocket import WebSocket
+from beaver_actors.server.upgrade import Upgrade
+from beaver_actors.server.websocket import WebSocket, WebSocketSettings
 
 OPENING: Final = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 
@@ -99,6 +103,31 @@ async def serving(
     finally:
         for opened in listeners:
             opened.socket.close()
+
+
+def limits(**values: float) -> ListenerSettings:
+    return ListenerSettings(websocket=WebSocketSettings(**values))  # type: ignore[arg-type]  # a mixture
+
+
+@asynccontextmanager
+async def over_memory(
+    handler: Callable[[WebSocket], Awaitable[None]] = echo, *, lockstep: bool = False, **values: float
+) -> AsyncIterator[tuple[trio.abc.Stream, list[Exception]]]:
+    """The client's end of an open connection, and what the handler raised. With `lockstep`, what is sent
+    waits until it is read, as with a full socket."""
+    pair = trio.testing.lockstep_stream_pair() if lockstep else trio.testing.memory_stream_pair()
+    failures: list[Exception] = []
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        settings = WebSocketSettings(**values)  # type: ignore[arg-type]  # a mixture of int and float
+        request, upgrade = Request("GET", "/ws"), Upgrade(KEY, None)
+        await websocket.serve(stream, request, upgrade, handler, settings, on_failure=failures.append)
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, pair[1])
+        await read_until(pair[0], b"\r\n\r\n")
+        yield pair[0], failures
 
 
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:

@@ -1,7 +1,5 @@
-"""The listener: many connections at once, of all kinds, over several lives, and on sockets that may not be
-had."""
+"""The listener: many connections at once, of all kinds and in every kind of trouble."""
 
-import contextlib
 import errno
 import os
 import resource
@@ -15,14 +13,13 @@ import trustme
 import websockets.sync.client
 import websockets.trio.client
 from structlog.testing import capture_logs
-from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from beaver_actors.server.auth import Auth
 from beaver_actors.server.http import Request, Response, Routes, json_response
 from beaver_actors.server.http_connection import HttpSettings
 from beaver_actors.server.listener import Listener, ListenerSettings
-from beaver_actors.server.sockets import ListenError, address_text, open_listeners
-from beaver_actors.server.websocket import WebSocket
+from beaver_actors.server.sockets import open_listeners
 from tests.server.support import (
     OPENING,
     TEXT,
@@ -36,6 +33,8 @@ from tests.server.support import (
 )
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
 LAST_HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -163,87 +162,6 @@ async def test_a_client_that_gives_up_before_it_is_accepted_is_no_trouble() -> N
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(("code", "reason"), [(1001, "going away"), (1012, "restarting")])
-async def test_stopping_says_goodbye_finishes_what_runs_and_serves_again(code: int, reason: str) -> None:
-    """stop, over loopback: WebSockets get the code, a request under way its answer, idle connections their
-    end; who comes in between is served by the next life on the same socket."""
-    entered = finish = trio.Event()
-
-    async def slow(request: Request) -> Response:
-        entered.set()
-        await finish.wait()
-        return json_response(200, "done")
-
-    routes = Routes()
-    routes.add("GET", "/slow", slow)
-    routes.add("GET", "/healthz", healthz)
-    listener = Listener(routes, websocket_handler=echo)
-    listeners, _ = await open_listeners("127.0.0.1", 0)
-    port = listeners[0].socket.getsockname()[1]
-    for _ in range(2):
-        entered, finish = trio.Event(), trio.Event()
-        async with contextlib.AsyncExitStack() as stack:
-            nursery = await stack.enter_async_context(trio.open_nursery())
-            await nursery.start(listener.serve, listeners)
-            client = await stack.enter_async_context(
-                websockets.trio.client.connect(f"ws://127.0.0.1:{port}/ws", proxy=None)
-            )
-            idle = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
-            asking = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
-            await idle.send_all(HEALTH)
-            await read_until(idle, b"}")
-            await asking.send_all(
-                LAST_HEALTH.replace(b"healthz", b"slow").replace(b"Connection: close\r\n", b"")
-            )
-            await entered.wait()
-
-            listener.stop(code, reason)
-            assert await read_all(idle) == b""
-            with pytest.raises(ConnectionClosedOK if code == 1001 else ConnectionClosedError):
-                await client.recv()
-            assert (client.close_code, client.close_reason) == (code, reason)
-            early = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
-            await early.send_all(LAST_HEALTH)
-            finish.set()
-            answer = await read_all(asking)
-            assert answer.endswith(b'"done"')
-            assert b"Connection: close\r\n" in answer
-            await asking.aclose()
-            await idle.aclose()
-            while listener.connections:
-                await trio.lowlevel.checkpoint()
-            await nursery.start(listener.serve, listeners)
-            assert (await read_all(early)).startswith(b"HTTP/1.1 200 ")
-            nursery.cancel_scope.cancel()
-    listeners[0].socket.close()
-
-
-async def test_a_stop_with_a_deadline_ends_what_does_not_end() -> None:
-    """stop, over memory with a jumping clock would do as well: a handler that never returns is cancelled by
-    the caller's scope."""
-    cancelled = trio.Event()
-
-    async def stubborn(opened: WebSocket) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            cancelled.set()
-
-    listener = Listener(Routes(), websocket_handler=stubborn)
-    listeners, (address,) = await open_listeners("127.0.0.1", 0)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(listener.serve, listeners)
-        async with websockets.trio.client.connect(f"ws://{address}/", proxy=None) as client:
-            listener.stop()
-            with pytest.raises(ConnectionClosedOK):
-                await client.recv()
-            assert not cancelled.is_set()
-            nursery.cancel_scope.cancel()
-    assert cancelled.is_set()
-    assert listener.connections == 0
-    listeners[0].socket.close()
-
-
 async def test_a_guarded_server_asks_everybody_but_the_health_checker() -> None:
     """Auth in the listener, over loopback: WebSocket and routes want the token, /healthz is open."""
     routes = Routes()
@@ -320,78 +238,6 @@ async def test_tls_streams_are_served_like_any_other() -> None:
         nursery.cancel_scope.cancel()
     assert not failures
     listeners[0].socket.close()
-
-
-async def test_a_port_in_use_is_told_with_what_to_do() -> None:
-    """open_listeners, on loopback."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(ListenError) as error:
-            await open_listeners("127.0.0.1", port)
-    assert str(error.value).startswith(
-        f"address already in use: 127.0.0.1:{port} (another server? use --listen"
-    )
-
-
-@pytest.mark.parametrize(
-    ("host", "port", "words"),
-    [
-        ("no-such-host.invalid", 0, "unknown host: 'no-such-host.invalid'"),
-        ("bad host", 0, "unknown host: 'bad host'"),
-        ("a" * 300, 0, "unknown host: "),
-        ("192.0.2.1", 0, "not an address of this machine: 192.0.2.1:0"),
-        ("127.0.0.1", 65_536, "port: expected 0 to 65535, got 65536"),
-        ("127.0.0.1", -1, "port: expected 0 to 65535, got -1"),
-    ],
-)
-async def test_an_address_that_cannot_be_had_is_told(host: str, port: int, words: str) -> None:
-    """open_listeners, by example."""
-    with pytest.raises(ListenError) as error:
-        await open_listeners(host, port)
-    assert str(error.value).startswith(words)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may take any port")
-async def test_a_port_that_needs_privileges_is_told() -> None:
-    """open_listeners, on loopback."""
-    with pytest.raises(ListenError, match=r"permission denied: 127\.0\.0\.1:1 "):
-        await open_listeners("127.0.0.1", 1)
-
-
-async def test_all_addresses_of_a_name_get_the_same_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """open_listeners, on two loopback addresses of one name: port 0 is one port, even when the first choice
-    turns out to be taken on the second address; an address that is not of this machine is done without."""
-    really_open, really_resolve = trio.open_tcp_listeners, trio.socket.getaddrinfo
-    snatched: list[socket.socket] = []
-
-    async def resolve(host: str, port: int, **options: int) -> object:
-        if host != "two-addresses.test":
-            return await really_resolve(host, port, **options)
-        return [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", "192.0.2.1", "127.0.0.2")]
-
-    async def snatch(port: int, *, host: str) -> list[trio.SocketListener]:
-        if host == "127.0.0.2" and not snatched:
-            snatched.append(socket.create_server((host, port)))
-        return await really_open(port, host=host)
-
-    monkeypatch.setattr(trio.socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(trio, "open_tcp_listeners", snatch)
-    listeners, addresses = await open_listeners("two-addresses.test", 0)
-    port = listeners[0].socket.getsockname()[1]
-    assert addresses == [f"127.0.0.1:{port}", f"127.0.0.2:{port}"]
-    assert [opened.getsockname()[1] != port for opened in snatched] == [True]
-    snatched[0].close()
-    for listener in listeners:
-        await listener.aclose()
-
-
-def test_addresses_are_written_as_people_write_them() -> None:
-    """address_text, by example."""
-    assert address_text(("127.0.0.1", 7440)) == "127.0.0.1:7440"
-    assert address_text(("::1", 7440, 0, 0)) == "[::1]:7440"
-    assert address_text("/run/beaver.sock") == "/run/beaver.sock"
 
 
 def _lowest_free_descriptor() -> int:
