@@ -29,7 +29,8 @@ from beaver_actors.client.errors import (
     Unsupported,
 )
 from beaver_actors.client.new_jobs import NewJob, new_job
-from beaver_actors.client.trio_client import Client, Job, connect
+from beaver_actors.client.trio_client import Client, Job
+from beaver_actors.client.trio_connect import connect
 from beaver_actors.client.trio_streams import EventStream, JobList, JobWatch, StatusStream
 from beaver_actors.client.views import (
     AttemptFailure,

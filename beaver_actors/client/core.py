@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from beaver_actors.client.errors import ClientError, ProtocolError, TooLarge, refusal
+from beaver_actors.client.pending import Done, Pending
 from beaver_actors.client.subscriptions import EventSubscription, Item, StatusSubscription, Subscription
 from beaver_actors.codec.wire import (
     CBOR_PROTOCOL,
@@ -44,8 +45,6 @@ UNANSWERED_BYTES_MAX: Final = 4 * REQUEST_BYTES_MAX
 RECONNECT: Final = Backoff("exponential", base_ms=200, factor=2.0, cap_ms=10_000, jitter=True)
 """Soon at first, because most losses are restarts; spread out, so that clients do not return in step."""
 
-Done: TypeAlias = Callable[["Pending"], None]
-
 
 def reconnect_seconds(failures: int, dice: float) -> float:
     """How long to wait before the next try to connect.
@@ -55,39 +54,6 @@ def reconnect_seconds(failures: int, dice: float) -> float:
         dice: a number drawn evenly from [0, 1).
     """
     return delay_ms(RECONNECT, failures, dice) / 1000
-
-
-class Pending:
-    """A request, and what became of it."""
-
-    __slots__ = ("_done", "counted", "data", "lasting", "outcome", "request_id", "size_bytes")
-
-    def __init__(
-        self, request_id: str, data: str | bytes, done: Done, *, counted: bool, lasting: bool
-    ) -> None:
-        self.request_id = request_id
-        self.data = data
-        self.size_bytes = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
-        self.counted = counted
-        self.lasting = lasting
-        self.outcome: Ok | ClientError | None = None
-        self._done = done
-
-    def ok(self) -> Ok:
-        """Returns the reply.
-
-        Raises:
-            ClientError: it was refused, or there will be none.
-        """
-        assert self.outcome is not None, f"request {self.request_id} has no outcome yet"
-        if isinstance(self.outcome, ClientError):
-            raise self.outcome.twin()
-        return self.outcome
-
-    def settle(self, outcome: Ok | ClientError) -> None:
-        """It is answered, or never will be."""
-        self.outcome = outcome
-        self._done(self)
 
 
 class Core:

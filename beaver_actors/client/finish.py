@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from beaver_actors.client.core import Core, Pending
+from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ClientError, NotFound
+from beaver_actors.client.pending import Pending
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.client.views import ENDINGS, FinishedJob, JobInfo, finished_from_info, plain, read_part
 from beaver_actors.codec.wire import GapPush, GetRequest

@@ -16,11 +16,12 @@ PING_SECONDS: Final = 20.0
 """Silence after which the server is asked for a sign of life; well under the time-outs of proxies."""
 PONG_SECONDS: Final = 20.0
 SEND_SECONDS: Final = 20.0
-"""A server that takes nothing for so long is as good as gone."""
+"""A server that takes nothing for so long is as good as gone; slow ones take a little now and then."""
 GOODBYE_SECONDS: Final = 2.0
 """For the last words, once it is clear that the connection ends."""
 WRITE_BYTES: Final = 65_536
-"""Messages are joined up to about this size, so that many small requests cost one system call."""
+"""Messages are joined up to about this size, so that many small requests cost one system call; and written
+in pieces of it, so that progress can be told from standstill."""
 
 
 class Link:
@@ -39,6 +40,7 @@ class Link:
         self._to_write = trio.Event()
         self._closing = False
         self._heard_bytes = 0
+        self._writing = False
         self._error: ClientError | None = None
         self._scope = trio.CancelScope()
 
@@ -90,8 +92,7 @@ class Link:
             while True:
                 self._to_write = trio.Event()
                 if data := self._next_bytes():
-                    with trio.fail_after(SEND_SECONDS):
-                        await self._stream.send_all(data)
+                    await self._write_out(memoryview(data))
                 elif self._error is not None:
                     self._scope.cancel()
                     return
@@ -102,6 +103,13 @@ class Link:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._end(ConnectionLost(f"the connection broke: {error.__cause__ or error}"))
         self._scope.cancel()
+
+    async def _write_out(self, data: memoryview) -> None:
+        self._writing = True
+        for start in range(0, len(data), WRITE_BYTES):
+            with trio.fail_after(SEND_SECONDS):
+                await self._stream.send_all(data[start : start + WRITE_BYTES])
+        self._writing = False
 
     def _next_bytes(self) -> bytes:
         """Control frames first, then messages, then, if nobody wants more, the goodbye."""
@@ -125,7 +133,8 @@ class Link:
             self._websocket.ping()
             self.wake()
             await trio.sleep(PONG_SECONDS)
-            if self._heard_bytes == heard_bytes:
+            # While something large is being written, the ping is still behind it, and the writer has a limit.
+            if self._heard_bytes == heard_bytes and not self._writing:
                 silent_seconds = PING_SECONDS + PONG_SECONDS
                 self._end(ConnectionLost(f"the server gave no sign of life for {silent_seconds:g} s"))
                 return

@@ -21,7 +21,8 @@ from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
 from beaver_actors.client.new_jobs import JobCall, JobOptions, NewJob, new_job
 from beaver_actors.client.questions import Accepted, Patience, Question
-from beaver_actors.client.sync_transport import Opener, Transport
+from beaver_actors.client.sync_opening import Opener
+from beaver_actors.client.sync_transport import Transport
 from beaver_actors.client.views import Change, FinishedJob, JobInfo, Status
 from beaver_actors.codec.wire import ListRequest, Ok, Request
 from beaver_actors.codec.wire_decode import Form

@@ -6,32 +6,16 @@ Needs the websockets package (the extra `client`). Everything of the core is use
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import secrets
-import socket
-import ssl
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
-try:
-    import websockets.sync.client
-    from websockets.exceptions import (
-        ConnectionClosed,
-        InvalidHandshake,
-        InvalidMessage,
-        InvalidStatus,
-        WebSocketException,
-    )
-except ImportError as error:
-    raise ImportError(
-        "the synchronous client needs the websockets package: pip install 'beaver-actors[client]'"
-    ) from error
+from websockets.exceptions import ConnectionClosed
 
-from beaver_actors.client.address import Address, hung_up, not_ours, rejected, too_slow, unreachable
 from beaver_actors.client.core import MESSAGE_BYTES_MAX, Core, reconnect_seconds
 from beaver_actors.client.errors import (
     ClientError,
@@ -41,71 +25,13 @@ from beaver_actors.client.errors import (
     closed_by_server,
     oversized,
 )
+from beaver_actors.client.sync_opening import CLOSE_SECONDS, Connection, Opener
 from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_decode import Form
 
-PING_SECONDS: Final = 20.0
-PONG_SECONDS: Final = 20.0
-CLOSE_SECONDS: Final = 2.0
-UNSENT_MS: Final = 40_000
-"""After so long without a sign that sent bytes arrived, the system gives the connection up (Linux)."""
 CLOSED: Final = "the client is closed"
 
-Connection = websockets.sync.client.ClientConnection
-
-
-@dataclass(frozen=True, slots=True)
-class Opener:
-    """All that is needed to connect, and to connect again; the fields are those of the Trio client's."""
-
-    address: Address
-    subprotocol: str
-    token: str | None
-    tls: ssl.SSLContext | None
-    deadline_seconds: float
-
-    def open(self) -> Connection:
-        """Connect.
-
-        Raises:
-            ConnectFailed: says why, and whether it is worth another try.
-        """
-        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        try:
-            connection = websockets.sync.client.connect(
-                self.address.url,
-                subprotocols=[websockets.Subprotocol(self.subprotocol)],
-                additional_headers=headers,
-                user_agent_header="beaver-actors",
-                ssl=self.tls if self.address.secure else None,
-                compression=None,
-                proxy=None,
-                max_size=MESSAGE_BYTES_MAX,
-                open_timeout=self.deadline_seconds,
-                ping_interval=PING_SECONDS,
-                ping_timeout=PONG_SECONDS,
-                close_timeout=CLOSE_SECONDS,
-            ).__enter__()
-        except InvalidStatus as error:
-            raise rejected(self.address, error.response.status_code, _explanation(error)) from None
-        except TimeoutError:
-            raise too_slow(self.address, self.deadline_seconds) from None
-        except OSError as error:
-            raise unreachable(self.address, error) from None
-        except InvalidMessage as error:
-            if isinstance(error.__cause__, EOFError):
-                raise hung_up(self.address) from None
-            raise not_ours(self.address, str(error)) from None
-        except (InvalidHandshake, WebSocketException, EOFError) as error:
-            raise not_ours(self.address, str(error)) from None
-        if connection.subprotocol != self.subprotocol:
-            connection.close()
-            raise not_ours(self.address, f"it does not speak {self.subprotocol}")
-        with suppress(
-            AttributeError, OSError
-        ):  # only Linux has it; elsewhere the system's own patience rules
-            connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MS)
-        return connection
+log = logging.getLogger("beaver_actors.client")
 
 
 class Transport:
@@ -159,6 +85,8 @@ class Transport:
                 if not self._room.wait(_left(deadline)):
                     raise TimeoutError(f"no room for another request within {timeout} s")
             pending = self.core.ask(request, lambda _: settled.set())
+            if self.core.has_room():
+                self._room.notify()  # a large request that leaves may make room for several small ones
         try:
             settled.wait(_left(deadline))
         finally:
@@ -171,13 +99,15 @@ class Transport:
 
     def close(self) -> None:
         """Say goodbye and end the threads. Harmless if it is closed."""
+        if os.getpid() != self._process_id:
+            return  # the connection is the parent's, and so may the lock be
         self._closing.set()
         with self.lock:
             self.core.end(ConnectionLost(CLOSED))
             connection = self._connection
             self._to_write.notify_all()
             self._room.notify_all()
-        if connection is not None and os.getpid() == self._process_id:
+        if connection is not None:
             connection.close()
         for thread in self._threads:
             if thread is not threading.current_thread():
@@ -202,11 +132,14 @@ class Transport:
                     self.core.lost(error)
                     if not self._reconnect:
                         self.core.end(ConnectionLost(str(error)))
+                if self.core.error is None:
+                    log.warning("%s; connecting again", error)
                 while True:
                     if self.core.error is not None or self._closing.wait(_pause(failures)):
                         return
                     try:
                         connection = self._opener.open()
+                        log.info("connected again")
                         break
                     except ConnectFailed as failure:
                         if not failure.transient:
@@ -269,13 +202,6 @@ def _why(closed: ConnectionClosed) -> ClientError:
     if closed.rcvd is not None:
         return closed_by_server(closed.rcvd.code, closed.rcvd.reason)
     return ConnectionLost(f"the connection broke: {closed.__cause__ or closed}")
-
-
-def _explanation(error: InvalidStatus) -> str:
-    try:
-        return str(json.loads(error.response.body or b"")["error"]["message"])[:500]
-    except (ValueError, LookupError, TypeError):
-        return ""
 
 
 def _pause(failures: int) -> float:

@@ -1,4 +1,4 @@
-"""The Trio client as programs use it: `connect`, `Client` and the handle of a `Job`.
+"""The Trio client as programs use it: `Client` and the handle of a `Job`.
 
 It puts names to what `questions` can ask and waits for the answers; nothing of the protocol is known here.
 """
@@ -6,91 +6,26 @@ It puts names to what `questions` can ask and waits for the answers; nothing of 
 from __future__ import annotations
 
 import secrets
-import ssl
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar, Unpack
 
 import trio
 
 from beaver_actors.client import questions
-from beaver_actors.client.address import DEFAULT_URL, parse_url
-from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
 from beaver_actors.client.new_jobs import JobCall, JobOptions, NewJob, new_job
-from beaver_actors.client.opening import Opener
 from beaver_actors.client.questions import Accepted, Patience, Question
 from beaver_actors.client.trio_streams import EventStream, JobList, JobWatch, StatusStream
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.client.views import Change, FinishedJob, JobInfo, Page, Status
 from beaver_actors.codec.wire import ListRequest, Ok, Request
-from beaver_actors.codec.wire_decode import Form
 from beaver_actors.codec.wire_objects import EventFilter
 from beaver_actors.core.job import DeadReason, JobState
 
 T = TypeVar("T")
 
-CONNECT_SECONDS: Final = 10.0
 PAGE_JOBS: Final = 100
-
-
-@asynccontextmanager
-async def connect(
-    url: str = DEFAULT_URL,
-    *,
-    token: str | None = None,
-    reconnect: bool = True,
-    connect_deadline: float = CONNECT_SECONDS,
-    patience: float = 0.0,
-    form: Form = "json",
-    tls: ssl.SSLContext | None = None,
-) -> AsyncGenerator[Client, None]:
-    """Connect to a server: `async with connect() as client: …`.
-
-    When the connection is lost later, the client connects again, with growing pauses, for as long as it is
-    open; what was not answered is sent again under the same ids, and subscriptions go on where they were. A
-    caller who will not wait that long brings a cancel scope.
-
-    Args:
-        url: `ws://host:port`, or `wss://…` for TLS.
-        token: for a server that asks for one.
-        reconnect: False raises `ConnectionLost` in everyone who waits, when the connection is lost.
-        connect_deadline: seconds for one try to connect, from the first packet to the open WebSocket.
-        patience: seconds to wait, in all, for one request that is refused for the moment (`queue_full`,
-            `overloaded`, `storage_full`, `draining`), before `Refused` is raised; 0 raises at once.
-        form: "json" or "cbor".
-        tls: for wss; the system's trusted certificates if not given.
-
-    Raises:
-        ConnectFailed: there is no connection; says why.
-        ValueError: the URL is none.
-    """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], token, tls, connect_deadline)
-    connection = await opener.open()
-    transport = Transport(form, opener, reconnect)
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(transport.run, connection)
-            try:
-                yield Client(transport, patience)
-            except BaseException as error:  # noqa: BLE001  # raised again below, not in a group
-                failure = error
-            await transport.close()
-            nursery.cancel_scope.cancel()
-    except BaseException as ending:
-        if failure is None or isinstance(failure, trio.Cancelled) or not _is_cancellation(ending):
-            raise
-    if failure is not None:
-        raise failure
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    """Whether there is nothing in it but being cancelled."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
 
 
 class Client:

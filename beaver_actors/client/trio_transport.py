@@ -6,6 +6,7 @@ What requests and replies mean is the core's business.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import Final
 
@@ -21,6 +22,8 @@ from beaver_actors.codec.wire_decode import Form
 CLOSE_SECONDS: Final = 5.0
 """For writing what is left and for the server's goodbye."""
 CLOSED: Final = "the client is closed"
+
+log = logging.getLogger("beaver_actors.client")
 
 
 class Transport:
@@ -86,7 +89,9 @@ class Transport:
                 if not self._reconnect:
                     self.core.end(ConnectionLost(str(error)))
                     return
+                log.warning("%s; connecting again", error)
                 connection = await self._connect_again()
+                log.info("connected again")
         except ConnectFailed as failure:
             self.core.end(failure)
         finally:

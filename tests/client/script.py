@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from beaver_actors.client.core import Core, Pending
+from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ConnectionLost
+from beaver_actors.client.pending import Pending
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.codec.wire import GetRequest
 from beaver_actors.codec.wire_objects import EventFilter, EventObject

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from beaver_actors.client.core import UNANSWERED_MAX, Pending, reconnect_seconds
+from beaver_actors.client.core import UNANSWERED_MAX, reconnect_seconds
 from beaver_actors.client.errors import (
     ClientError,
     ConnectionLost,
@@ -17,6 +17,7 @@ from beaver_actors.client.errors import (
     TooLarge,
 )
 from beaver_actors.client.new_jobs import new_job
+from beaver_actors.client.pending import Pending
 from beaver_actors.client.subscriptions import StatusSubscription
 from beaver_actors.codec.wire import EnqueueRequest, Ok, StatusRequest
 from tests.client.script import LOST, Script, event, lsns

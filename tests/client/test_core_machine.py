@@ -16,10 +16,11 @@ import msgspec
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from beaver_actors.client.core import Core, Pending
+from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ClientError, ConnectionLost
 from beaver_actors.client.finish import FinishWatcher, Wish
 from beaver_actors.client.new_jobs import new_job
+from beaver_actors.client.pending import Pending
 from beaver_actors.client.questions import Accepted, enqueue
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.client.views import FinishedJob

@@ -35,6 +35,7 @@ from beaver_actors.client.questions import Accepted
 from beaver_actors.core.answers import Refused
 from beaver_actors.core.facts import JobEnqueued
 from beaver_actors.core.job import Backoff
+from beaver_actors.execute.app import App
 from tests.client.rig import ERROR, Rig, rigged
 
 
@@ -123,6 +124,21 @@ async def test_a_call_of_a_job_function_is_a_job() -> None:
         assert (await (await client.enqueue(Call(), queue="other")).status()).queue == "other"
         with pytest.raises(TypeError, match="args: expected none beside a call"):
             await client.enqueue(Call(), {"x": 1})
+
+
+async def test_a_call_of_an_apps_function_is_accepted() -> None:
+    """The real thing: the app checks the arguments, its options travel with the job."""
+    app = App()
+
+    @app.job("work", queue="images", timeout="90s", max_attempts=3, backoff=[1, "5s"], retention="1h")
+    def thumbnail(path: str, size: int = 100) -> str:
+        return path
+
+    async with pair() as (_, client):
+        info = await (await client.enqueue(thumbnail.call("a.png", size=5), tags=["x"])).status()
+        assert info.args == {"path": "a.png", "size": 5}
+        assert (info.queue, info.timeout, info.max_attempts, info.retention) == ("images", 90, 3, 3600)
+        assert (info.backoff, info.tags) == (Listed(delays=(1, 5)), ("x",))
 
 
 async def test_the_same_id_twice_is_one_job() -> None:
