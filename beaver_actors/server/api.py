@@ -40,7 +40,10 @@ STATUS_BY_CODE: Final[dict[RefusalCode, int]] = {
     "not_leader": 503,
 }
 
-UNKNOWN_FATE: Final = "the server is restarting and may or may not have accepted the jobs; jobs with ids can be sent again safely"
+UNKNOWN_FATE: Final = (
+    "the server is restarting and may or may not have accepted the jobs; "
+    "jobs with ids can be sent again safely"
+)
 
 Metrics = Callable[[str | None], Awaitable[tuple[bytes, str]]]
 """Given the Accept header, the metrics in that form, and its content type."""
