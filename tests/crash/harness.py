@@ -210,8 +210,8 @@ class Client:
         with _gone():
             self._socket = self._open.enter_context(
                 connect(
-                    url, compression=None, max_size=None, ping_interval=None, open_timeout=WAIT_SECONDS,
-                    close_timeout=1,
+                    url, compression=None, max_size=None, max_queue=None, ping_interval=None,
+                    open_timeout=WAIT_SECONDS, close_timeout=1,
                 )
             )  # fmt: skip
 
