@@ -186,6 +186,24 @@ async def test_time_limits_hold_and_leave_the_client_usable() -> None:
         await in_thread(script)
 
 
+async def test_a_request_given_up_without_a_connection_is_never_sent() -> None:
+    """A question that took too long does not surprise anyone later."""
+    async with rigged() as rig:
+
+        def script() -> None:
+            with sync.connect(rig.url, timeout=0.05) as client:
+                rig.proxy.refusing = True
+                trio.from_thread.run_sync(rig.proxy.cut)
+                with pytest.raises(TimeoutError):
+                    client.enqueue("work", id="given-up")
+                rig.proxy.refusing = False
+                client._timeout = 30.0
+                client.enqueue("work", id="wanted")
+
+        await in_thread(script)
+        assert [fact[0] for fact in rig.queue.log] == ["wanted"]
+
+
 async def test_refusals_are_raised_or_waited_out() -> None:
     """P11: with patience a full queue is asked again."""
     async with rigged() as rig:

@@ -465,6 +465,21 @@ async def test_a_watch_ends_with_its_job() -> None:
             assert [event async for event in watch] == [Gap(2, rig.queue.trimmed_lsn)]
 
 
+async def test_a_watch_shows_an_end_that_comes_while_it_begins() -> None:
+    """The job finishes after the events began and before it is looked at: its event is still to come."""
+    async with pair() as (rig, client):
+        job = await client.enqueue("demo.echo", {"x": 1})
+
+        async def finish(message: dict[str, object]) -> None:
+            if message["type"] == "get":
+                rig.queue.run()
+
+        rig.on_request = finish
+        async with client.job(job.id).watch() as watch:
+            events = [event.event async for event in watch if isinstance(event, Event)]
+        assert events == ["job_started", "job_completed"]
+
+
 def job_accepted(job: Job) -> Accepted:
     return Accepted(job.id, job.duplicate, job.lsn)
 
