@@ -69,6 +69,7 @@ class Storm:
         self._chance = random.Random(seed)
         self._jobs = 0
         self._start_seconds = 0.5
+        self._answers_left = 0
         self._under_way: deque[list[Message]] = deque()
         """Requests without an answer, in order: the batch of an enqueue, nothing for a cancel."""
         self._answered: deque[list[Message]] = deque(maxlen=100)
@@ -83,6 +84,8 @@ class Storm:
             return
         self._note(self.server.await_ready())
         self._start_seconds = time.monotonic() - began
+        # Half of the kills come after so many answers: in the middle of the load, with requests under way.
+        self._answers_left = self._chance.choice((self._chance.randrange(60), 1_000_000))
         kill = Timer(self._chance.choice(SPANS) * self._chance.random(), self.server.kill)
         kill.start()
         try:
@@ -180,6 +183,9 @@ class Storm:
     def _take_answer(self, client: Client) -> None:
         """Replies come in the order of their requests."""
         reply = client.receive()
+        self._answers_left -= 1
+        if self._answers_left == 0:
+            self.server.process.kill()
         batch = self._under_way.popleft()
         if batch:
             self.ledger.answer(batch, reply)

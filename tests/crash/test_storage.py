@@ -55,12 +55,25 @@ def echoes(name: str, count: int) -> list[Message]:
     return [{"id": f"{name}-{n}", "kind": "demo.echo", "args": {"n": n}} for n in range(count)]
 
 
+def await_completed(client: Client, count: int) -> list[str]:
+    """Watch from the beginning until so many jobs have completed; their ids."""
+    subscription = client.done("subscribe", topic="events", from_lsn=1)["subscription"]
+    completed: list[str] = []
+    while len(completed) < count:
+        event = client.push()
+        if event["event"] == "job_completed":
+            completed.append(event["job_id"])
+    client.done("unsubscribe", subscription=subscription)
+    return completed
+
+
 def test_a_failed_sync_ends_the_server_at_once_and_nobody_is_answered(tmp_path: Path) -> None:
     """P8, P1: the kernel refuses every sync with EIO, while two clients wait for theirs."""
     with serving(tmp_path) as server:
         server.start()
         with Client(server.url) as client, Client(server.url) as other:
             client.done("enqueue", jobs=echoes("before", 100))
+            await_completed(other, 100)  # from here on, nothing is written but what comes below
             with tampered(server, "fdatasync:error=EIO"):
                 client.post("enqueue", jobs=echoes("during", 3))
                 other.post("enqueue", jobs=echoes("besides", 3))
