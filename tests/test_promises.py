@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-TESTS = Path(__file__).parent
-PROMISES = TESTS.parent / "docs" / "promises.md"
+ROOT = Path(__file__).parent.parent
+TESTS = ROOT / "tests"
+PROMISES = ROOT / "docs" / "promises.md"
 NUMBER = re.compile(r"\bP(\d+)\b")
 
 
@@ -35,3 +36,14 @@ def test_every_promise_is_cited_by_a_test_and_every_citation_is_a_promise() -> N
             by_number[number].append(name)
     nobody = [f"P{number}" for number, names in by_number.items() if not names]
     assert not nobody, f"no test cites {', '.join(nobody)}"
+
+
+def test_the_tests_that_the_document_names_for_a_promise_cite_it() -> None:
+    """By reading the list of tests under each heading."""
+    _, *sections = re.split(r"^## P", PROMISES.read_text(), flags=re.MULTILINE)
+    for section in sections:
+        number = int(section.partition(".")[0])
+        named = re.findall(r"`(tests/[^`]+)`", section)
+        assert named, f"P{number} names no tests"
+        for name in named:
+            assert number in numbers_in((ROOT / name).read_text()), f"{name} does not cite P{number}"

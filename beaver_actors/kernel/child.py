@@ -23,7 +23,12 @@ async def run_child(command: Sequence[str]) -> bytes:
         OSError: it could not be started.
     """
     process = await trio.lowlevel.open_process(
-        list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Ctrl-C on a terminal goes to a whole group; what it means for the child is for us to say.
+        start_new_session=True,
     )
     output: list[bytes] = []
     errors: list[bytes] = []

@@ -100,7 +100,7 @@ class Server:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 (*prefix, *self._command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                env=self._environment,
+                env=self._environment, start_new_session=True,
             )  # fmt: skip
 
     def await_ready(self) -> Message:
@@ -117,6 +117,10 @@ class Server:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def press_ctrl_c(self) -> None:
+        """Interrupt the server and all else in its process group, as a terminal does."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def stop(self) -> int:
         """Ask it to stop and return its exit code."""

@@ -91,6 +91,19 @@ def test_a_drain_does_not_wait_for_a_snapshot(tmp_path: Path) -> None:
         assert "Traceback" not in server.errors(), server.errors()
 
 
+def test_ctrl_c_while_a_snapshot_is_made_is_an_ordinary_end(tmp_path: Path) -> None:
+    """P3: a terminal interrupts every process of its group; only the server is to heed it."""
+    with serving(tmp_path, settings={**SETTINGS, "BEAVER_WORKERS__GRACE": "1s"}) as server:
+        server.start()
+        with Client(server.url) as client:
+            client.done("enqueue", jobs=[{"kind": "demo.sleep", "args": {"seconds": 3600}}])
+            work_until_folding(server, client)
+            server.press_ctrl_c()
+            assert server.end() == 0
+        server.await_no_family()
+        assert '"level": "error"' not in server.errors(), server.errors()
+
+
 def test_a_watcher_that_asks_for_what_was_trimmed_gets_one_gap_and_then_every_event(tmp_path: Path) -> None:
     """P10: after a kill, which clears the memory, by one who wants all and one who was there before."""
     with serving(tmp_path, settings=SETTINGS) as server:
