@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## create .venv with pinned dependencies
 
 build: $(STAMP)  ## build the wheel and the source archive into dist/
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
+	$(BIN)/hatchling build -d dist
 
 run: $(STAMP)  ## start a server on 127.0.0.1:7440 with the demo job kinds; data in ./data
 	$(BIN)/python -m beaver_actors run --config configs/default.yaml
