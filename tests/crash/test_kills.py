@@ -32,7 +32,7 @@ def weather(directory: Path, lives: int) -> None:
 
 def test_a_server_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     """P3, P4, P5, P10: a ledger kept outside, held against the events and the final state of every job."""
-    weather(tmp_path, 12)
+    weather(tmp_path, 16)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from beaver_actors.kernel.mailbox import Closed, Mailbox, Reply
@@ -88,6 +89,19 @@ async def test_a_reply_to_an_asker_that_has_gone_disturbs_nobody(
         await reply.wait()
     reply.give(1)
     assert reply.given
+
+
+async def test_a_reply_knows_whether_its_asker_has_given_up(autojump_clock: trio.testing.MockClock) -> None:
+    """P11: what nobody waits for need not be kept."""
+    patient, hurried = Reply[int](), Reply[int]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(patient.wait)
+        with trio.move_on_after(1):
+            await hurried.wait()
+        assert (patient.abandoned, hurried.abandoned) == (False, True)
+        patient.give(1)
+        hurried.give(2)
+    assert not patient.abandoned
 
 
 async def test_a_failed_reply_raises_at_the_asker_and_never_overwrites_an_answer() -> None:
