@@ -105,10 +105,17 @@ class Server:
 
     def await_ready(self) -> Message:
         """Wait for the next ready line: one comes at the start, and one after each recovery within."""
-        line = self._line(time.monotonic() + WAIT_SECONDS)
-        assert line is not None, f"the server said nothing; it ended with {self.end()}:\n{self.errors()}"
-        self.ready = json.loads(line)
+        ready = self.comes_up()
+        assert ready, f"the server said nothing; it ended with {self.end()}:\n{self.errors()}"
         return self.ready
+
+    def comes_up(self) -> bool:
+        """Wait for the next ready line; False if the server ends without one."""
+        line = self._line(time.monotonic() + WAIT_SECONDS)
+        if line is None:
+            return False
+        self.ready = json.loads(line)
+        return True
 
     def kill(self) -> None:
         """End the process as a crash would, and wait until it is gone."""

@@ -34,13 +34,11 @@ def test_of_two_servers_that_start_together_on_one_directory_exactly_one_serves(
                 server.spawn()
             first = first_word([one, other])
             second = other if first is one else one
-            # Who speaks first may be the loser, whose output ends without a word.
-            loser, winner = (first, second) if first.process.poll() is not None else (second, first)
-            if loser is second:
+            # Who is heard of first may be the loser, whose output ends without a word.
+            winner, loser = (first, second) if first.comes_up() else (second, first)
+            if winner is second:
                 winner.await_ready()
             assert loser.end() == LOCKED, loser.errors()
-            if loser is first:
-                winner.await_ready()
             with Client(winner.url) as client:
                 client.done("enqueue", jobs=[{"id": f"round{round_number}", "kind": "demo.echo"}])
                 listed = {job["id"] for job in client.done("list")["jobs"]}

@@ -89,7 +89,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 async def test_a_read_only_disk_is_told(read_only: Path, caplog: pytest.LogCaptureFixture) -> None:
