@@ -111,6 +111,7 @@ def die_while_recovering(server: Server, call: str, number: int) -> bool:
     server.spawn(STRACE, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection)
     if server.comes_up():
         server.close()
+        server.await_no_family()  # it outlives strace for a moment, with its lock
         return False
     assert server.end() == KILLED, server.errors()
     return True
