@@ -47,13 +47,13 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 
-def running(**fields: object) -> tuple[Playbook, LeasedJob]:
-    """A playbook with one job in flight."""
+def running(step_ms: int = 1_000) -> tuple[Playbook, LeasedJob]:
+    """A playbook with one job in flight, with so much time between its steps."""
     book = Playbook()
-    book.enqueue("a", **fields)
-    book.pass_time(1_000)
+    book.enqueue("a")
+    book.pass_time(step_ms)
     (lease,) = book.lease()
-    book.pass_time(1_000)
+    book.pass_time(step_ms)
     return book, lease
 
 
@@ -145,11 +145,12 @@ def test_chance_is_drawn_outside_and_recorded_in_the_fact() -> None:
 # Fences
 
 
+@pytest.mark.parametrize("step_ms", [0, 1_000])
 @pytest.mark.parametrize("again", OUTCOMES)
 @pytest.mark.parametrize("first", OUTCOMES)
-def test_a_report_repeated_is_accepted_and_another_is_not(first: str, again: str) -> None:
+def test_a_report_repeated_is_accepted_and_another_is_not(first: str, again: str, step_ms: int) -> None:
     """P4, P5: all pairs under one fence; whatever is answered, the second report changes nothing."""
-    book, lease = running()
+    book, lease = running(step_ms)
     assert book.finish(lease, OUTCOMES[first])
     before = canonical(book.state)
     book.pass_time(1)

@@ -171,6 +171,7 @@ def test_a_queues_limit_is_its_own() -> None:
         book, Enqueue((new("a", two), new("b", two), new("c", one), new("d", two))), "queue_full"
     )
     assert "queue two" in refusal.message
+    assert refusal.retry_after_ms == 1_000
     book.expect(Enqueue(()))
     book.do(Enqueue((new("a", two), new("b", two), new("c", one))))
     assert len(book.state.jobs) == 3

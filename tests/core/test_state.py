@@ -22,12 +22,12 @@ from beaver_actors.core.commands import (
     Tick,
 )
 from beaver_actors.core.decide import decide
-from beaver_actors.core.facts import Fact, JobEnqueued
+from beaver_actors.core.facts import Fact, JobDeleted, JobEnqueued
 from beaver_actors.core.fold import fold
 from beaver_actors.core.index import place
-from beaver_actors.core.job import JobState, Terms
-from beaver_actors.core.outcome import Released
-from beaver_actors.core.state import State, advance, is_overdue
+from beaver_actors.core.job import WAITING, JobState, Terms
+from beaver_actors.core.outcome import Released, Succeeded
+from beaver_actors.core.state import Queue, State, advance, is_overdue
 from beaver_actors.testing.playbook import NOON_MS, Playbook, named
 from beaver_actors.testing.strategies import histories
 
@@ -105,6 +105,23 @@ def test_a_state_from_a_snapshot_decides_as_the_live_one(facts: list[Fact]) -> N
         one, other = (decide(state, command, book.now_ms, book.policy) for state in (book.state, anew))
         assert one.answer == other.answer
         assert sorted(map(repr, named(one.facts))) == sorted(map(repr, named(other.facts)))
+
+
+def test_finished_jobs_from_a_snapshot_stand_in_the_order_in_which_they_finished() -> None:
+    """P11: not in that of arrival; what a limit takes first is what finished first."""
+    book = Playbook(Policy(frozenset({"work"}), completed_kept=1))
+    book.enqueue("a", "b", "c")
+    a, b, c = book.lease(3)
+    for lease in (c, a, b):
+        book.finish(lease, Succeeded())
+    book.state = book.reindexed()
+    book.expect(Tick(), JobDeleted("c", NOON_MS, "retention"), JobDeleted("a", NOON_MS, "retention"))
+
+
+def test_jobs_that_wait_for_others_wait_too() -> None:
+    """P11: the limits on a queue's length count every job that has yet to run, and no other."""
+    queue = Queue("q", counts={JobState(name): 10**place for place, name in enumerate(JobState)})
+    assert queue.waiting == sum(10**place for place, name in enumerate(JobState) if name in WAITING)
 
 
 @pytest.fixture(scope="module", params=[3, index.SEARCH_MAX])

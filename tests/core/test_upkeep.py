@@ -202,6 +202,16 @@ def test_jobs_with_a_retention_of_their_own_do_not_shield_those_behind_them() ->
     assert deleted(book) == ["a", "b"]
 
 
+def test_a_retention_of_its_own_holds_up_to_the_very_limit() -> None:
+    """P11: exactly as many jobs as may be kept, all of them old by the rule: only those without a wish go."""
+    book = Playbook(Policy(frozenset({"work"}), completed_kept=3))
+    finished(book, "own-1", "own-2", retention_ms=90 * DAY_MS)
+    finished(book, "a")
+    book.pass_time(book.policy.completed_kept_ms)
+    assert deleted(book) == ["a"]
+    assert deleted(book) == []
+
+
 def test_the_count_limit_takes_long_kept_jobs_too_but_no_more_than_needed() -> None:
     """P11: memory is bounded whatever clients wish; a job leaving by its own wish counts as gone."""
     book = Playbook(Policy(frozenset({"work"}), completed_kept=2))
@@ -221,6 +231,20 @@ def test_a_job_put_back_is_no_longer_overdue() -> None:
     book.do(Retry(("a",)))
     book.expect(Tick())
     assert [lease.job_id for lease in book.lease()] == ["a"]
+
+
+def test_a_job_found_overdue_that_died_again_is_kept_anew() -> None:
+    """P11: set aside for its first death, put back and dead again before the tick."""
+    book = Playbook()
+    finished(book, "a", state=JobState.DEAD, retention_ms=10)
+    book.pass_time(10)
+    assert book.lease() == ()  # time has passed, no tick yet
+    book.do(Retry(("a",)))
+    book.finish(book.lease()[0], Rejected(ERROR))
+    book.pass_time(9)
+    assert deleted(book) == []
+    book.pass_time(1)
+    assert deleted(book) == ["a"]
 
 
 def test_a_job_that_died_again_is_kept_from_its_latest_death() -> None:
@@ -266,6 +290,16 @@ def test_a_tick_says_when_to_come_again() -> None:
     assert ticked(book).next_ms == NOON_MS + 30_000
     book.do(Cancel(("due", "expires")))
     assert ticked(book).next_ms == NOON_MS + 50_000 + book.policy.timeout_grace_ms
+
+
+def test_a_tick_does_not_send_for_itself() -> None:
+    """P11: a deadline met at its very millisecond is done with, and not named as the next one."""
+    book = Playbook()
+    book.enqueue("a", timeout_ms=1_000, max_attempts=1)
+    book.lease()
+    book.pass_time(1_000 + book.policy.timeout_grace_ms)
+    assert ticked(book) == Ticked(None, more=False)
+    assert len(book.facts) == 1
 
 
 def test_a_tick_counts_in_the_retries_it_brings_itself() -> None:

@@ -83,9 +83,11 @@ FAULTS = {
     ),
     "one job too many is kept": Fault(upkeep._time_demands, "- kept\n", "- kept - 1\n"),
     "a retention of its own is ignored": Fault(state.file_job, "job.terms.retention_ms is not None", "False"),
-    "jobs from a snapshot never expire": Fault(
-        state.reindex, "for job in (*in_line, *finished):",
-        "for job in (*in_line, *finished):\n        job.expires_at_ms = None"
+    "a job that comes back never expires": Fault(
+        state.file_job, "job.expires_at_ms is not None and", "job.expires_at_ms is not None and not job.fence and"
+    ),
+    "a snapshot forgets who finished first": Fault(
+        state.reindex, "sorted(finished, key=lambda job: job.lsn)", "finished"
     ),
     "a page skips a job": Fault(views.page, "job.order + 1", "job.order"),
     "back-off skips its first step": Fault(attempts._failure, "job.failures - 1", "job.failures"),

@@ -370,7 +370,7 @@ class CoreMachine(RuleBasedStateMachine):
             Lease("worker", 3, frozenset(KINDS[1:]), frozenset(QUEUES[1:])),
             Tick(),
             Count(),
-            List(),
+            List(limit=1_000),
         ):
             one, other = (
                 decide(state, command, self.book.now_ms, self.book.policy) for state in (live, anew)
