@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from beaver_actors.core.index import Lanes, Line, Roll, Timetable, place
+from beaver_actors.core.index import Lanes, Line, Roll, Timetable
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
@@ -150,20 +150,15 @@ def reindex(state: State) -> None:
     state.roll, state.terms = Roll(), {}
     for queue in state.queues.values():
         queue.counts.clear()
-    in_line: list[Job] = []
     finished: list[Job] = []
     for job in state.jobs.values():
         job.terms = state.terms.setdefault(job.terms, job.terms)
         state.roll.add(job)
         counts = state.queues[job.terms.queue].counts
         counts[job.state] = counts.get(job.state, 0) + 1
-        if job.state is PENDING:
-            in_line.append(job)
-        elif job.state in FINISHED:
+        if job.state in FINISHED:
             finished.append(job)
         else:
             file_job(state, job)
-    in_line.sort(key=place)
-    finished.sort(key=lambda job: job.lsn)
-    for job in (*in_line, *finished):
+    for job in sorted(finished, key=lambda job: job.lsn):
         file_job(state, job)
