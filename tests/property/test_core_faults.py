@@ -84,7 +84,9 @@ FAULTS = {
     "one job too many is kept": Fault(upkeep._time_demands, "- kept\n", "- kept - 1\n"),
     "a retention of its own is ignored": Fault(state.file_job, "job.terms.retention_ms is not None", "False"),
     "a job that comes back never expires": Fault(
-        state.file_job, "job.expires_at_ms is not None and", "job.expires_at_ms is not None and not job.fence and"
+        state.file_job,
+        "job.expires_at_ms is not None and",
+        "job.expires_at_ms is not None and not job.fence and",
     ),
     "a snapshot forgets who finished first": Fault(
         state.reindex, "sorted(finished, key=lambda job: job.lsn)", "finished"
