@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 
 from beaver_actors.core import invariants
-from beaver_actors.core.commands import Delete, Policy
+from beaver_actors.core.commands import Cancel, Delete, Policy, Retry
 from beaver_actors.core.facts import Fact, JobEnqueued, JobStarted, QueuePaused
 from beaver_actors.core.fold import ERRORS_KEPT, fold
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import Backoff, JobError, JobState, Terms
-from beaver_actors.core.outcome import Crashed, Failed, Released
-from beaver_actors.core.state import State, advance, reindex
+from beaver_actors.core.outcome import Crashed, Failed, Rejected, Released, Snoozed, Succeeded
+from beaver_actors.core.state import State, Totals, advance, reindex
 from beaver_actors.testing.playbook import NOON_MS, Playbook, canonical
 from beaver_actors.testing.strategies import histories
 
@@ -73,6 +73,32 @@ def test_a_job_cannot_arrive_twice() -> None:
     with pytest.raises(AssertionError, match="job a enqueued twice"):
         fold(state, enqueued)
     assert canonical(state) == before
+
+
+def test_everything_that_happens_is_counted_once() -> None:
+    """P3: the totals of one job's eventful life, after which it is forgotten."""
+    book = Playbook()
+    book.enqueue("a", backoff=Backoff("fixed", 0))
+    for outcome in (Failed(ERROR), Snoozed(0), Released(), Crashed(ERROR), Failed(ERROR), Rejected(ERROR)):
+        book.finish(book.lease()[0], outcome)
+    book.do(Retry(("a",)))
+    book.do(Cancel(("a",)))
+    book.do(Retry(("a",)))
+    book.finish(book.lease()[0], Succeeded())
+    book.do(Delete(("a",)))
+    assert book.state.totals == Totals(
+        enqueued=1,
+        started=7,
+        completed=1,
+        failed=2,
+        snoozed=1,
+        released=1,
+        rescued=1,
+        cancelled=1,
+        retried=2,
+        deleted=1,
+        died={"rejected": 1},
+    )
 
 
 def test_errors_are_kept_up_to_a_limit() -> None:
