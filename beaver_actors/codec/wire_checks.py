@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from typing import NoReturn, TypeVar
 
+import msgspec
+
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import DEPTH_MAX, ID_PATTERN, KIND_PATTERN, QUEUE_PATTERN, TAG_CHARS_MAX
 from beaver_actors.codec.wire_times import parse_time_ms
@@ -85,6 +87,21 @@ def check_object(text: bytes, path: str) -> None:
         refuse(f"{path}: expected object, got {_json_sort(text)}")
     if text.count(b"{") + text.count(b"[") > DEPTH_MAX and _is_deep(text):
         refuse(f"{path}: expected at most {DEPTH_MAX} levels of objects and lists, got more")
+    if _PERHAPS_TOO_LARGE.search(text) and _is_out_of_range(text):
+        refuse(f"{path}: expected numbers that fit a double, got a larger one")
+
+
+_PERHAPS_TOO_LARGE = re.compile(rb"[0-9][eE][+]?[0-9]{3}|[0-9]{200}")
+"""A fraction beyond 1.8e308 has three digits of exponent or over two hundred others; so may innocent text."""
+
+
+def _is_out_of_range(text: bytes) -> bool:
+    """Whether valid JSON holds a number that those who read it later cannot."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return True
+    return False
 
 
 def _json_sort(text: bytes) -> str:

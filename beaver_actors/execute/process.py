@@ -7,6 +7,7 @@ the server is gone (`process_child.py`). So no handler runs on after its attempt
 
 from __future__ import annotations
 
+import os
 from math import inf
 from typing import NamedTuple
 
@@ -81,6 +82,8 @@ class ProcessPool:
         start_seconds: float = START_SECONDS,
     ) -> None:
         self._app = app
+        self._directory = os.getcwd()
+        """Where the server was started: a job may change the directory, and the app is found from here."""
         self._limits = limits
         self._idle_seconds = idle_seconds
         self._grace_seconds = grace_seconds
@@ -225,7 +228,7 @@ class ProcessPool:
 
     async def _live(self, *, task_status: trio.TaskStatus[WorkerProcess]) -> None:
         """One process from its start to its end."""
-        worker = await WorkerProcess.start(self._app, self._limits)
+        worker = await WorkerProcess.start(self._app, self._limits, self._directory)
         self._workers.add(worker)
         try:
             task_status.started(worker)

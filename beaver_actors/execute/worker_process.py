@@ -57,8 +57,8 @@ class WorkerProcess:
         """What the interpreter noted when it died, or when it was asked to end an attempt."""
 
     @classmethod
-    async def start(cls, app: str | None, limits: Limits) -> WorkerProcess:
-        """Start a process. Raises OSError if the system will not."""
+    async def start(cls, app: str | None, limits: Limits, directory: str) -> WorkerProcess:
+        """Start a process in `directory`. Raises OSError if the system will not."""
         # Until the app is loaded, its standard error goes here, to be shown if loading fails; afterwards only
         # the interpreter's own notes do, and what the user's code prints goes where the server's goes.
         notes = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as the process
@@ -75,6 +75,7 @@ class WorkerProcess:
                 stderr=notes.fileno(),
                 pass_fds=(stderr,),
                 start_new_session=True,
+                cwd=directory,
             )
         except BaseException:
             notes.close()

@@ -72,7 +72,8 @@ async def _open_each(addresses: list[str], port: int, listeners: list[trio.Socke
 def _explain(error: OSError, address: str) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return f"address already in use: {address} (another server? use --listen HOST:PORT for another)"
+            hint = "another server? use --listen or --metrics-listen HOST:PORT for another"
+            return f"address already in use: {address} ({hint})"
         case errno.EACCES | errno.EPERM:
             return f"permission denied: {address} (ports below 1024 need privileges; use a higher one)"
         case errno.EADDRNOTAVAIL:

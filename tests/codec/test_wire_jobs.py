@@ -251,3 +251,17 @@ backoffs = st.one_of(
 def test_a_back_off_that_is_shown_is_read_back(backoff: Backoff) -> None:
     """Round trip over every kind and value."""
     assert backoff_from(backoff_object(backoff)) == backoff
+
+
+@pytest.mark.parametrize("field", ["args", "meta"])
+@pytest.mark.parametrize("number", ["1e999", "-1E+400", "9" * 400 + ".5", '[1, {"a": 2e308}]'])
+def test_a_number_that_nobody_could_read_back_is_refused(field: str, number: str) -> None:
+    """By its text: a job that is stored with one would hide the page of the listing that it stands on."""
+    with pytest.raises(WireError, match=rf"jobs\[0\]\.{field}: expected numbers that fit a double"):
+        enqueue(f'{{"kind":"k","{field}":{{"x":{number}}}}}')
+
+
+@pytest.mark.parametrize("value", ['"1e999"', f'"{"9" * 400}"', "1e-999", "1.7e308", "9" * 400])
+def test_what_only_looks_too_large_is_accepted(value: str) -> None:
+    (job,) = enqueue(f'{{"kind":"k","args":{{"x":{value}}}}}')
+    assert job.args == f'{{"x":{value}}}'.encode()

@@ -199,6 +199,15 @@ async def test_a_plain_function_runs_in_another_process(app: str) -> None:
         assert workers.pool.processes == 1
 
 
+async def test_a_job_that_changes_the_directory_hides_the_app_from_no_later_process(
+    app: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is changed between the start of the pool and that of its first process."""
+    async with processes(app) as workers:
+        monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        assert await workers.run(attempt("add", x=1)) == Succeeded(b"2")
+
+
 async def test_an_async_function_runs_under_trio_there(app: str) -> None:
     """With its Context."""
     async with processes(app) as workers:
