@@ -10,12 +10,14 @@ if TYPE_CHECKING:
         Retry as Retry,
         Snooze as Snooze,
     )
+    from beaver_actors.execute.hooks import Failure as Failure
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "App": "beaver_actors.execute.app",
     "Context": "beaver_actors.execute.context",
+    "Failure": "beaver_actors.execute.hooks",
     "Reject": "beaver_actors.execute.context",
     "Retry": "beaver_actors.execute.context",
     "Snooze": "beaver_actors.execute.context",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import trio
 
 from beaver_actors import App, Context, Retry
@@ -19,7 +17,6 @@ async def greet(ctx: Context, name: str) -> str:
     return f"hello {name}, at attempt {ctx.attempt}"
 
 
-@app.job("digest")
-def digest(text: str) -> str:
-    """A plain function: runs in a thread."""
-    return hashlib.sha256(text.encode()).hexdigest()
+@app.job("shout")
+def shout(text: str) -> str:  # a plain function: runs in a thread
+    return text.upper()

@@ -23,6 +23,8 @@ from beaver_actors.codec.wire import (
     EventPush,
     EventsPush,
     GapPush,
+    LeasePush,
+    NoticePush,
     StatusPush,
 )
 from beaver_actors.codec.wire_oks import OKS
@@ -35,7 +37,14 @@ A durable job queue in one process. Every message is one JSON object in a text m
 the form of their request. `docs/protocol.md` is the same in prose.
 """
 
-PUSHES: tuple[type[msgspec.Struct], ...] = (StatusPush, EventPush, EventsPush, GapPush)
+PUSHES: tuple[type[msgspec.Struct], ...] = (
+    StatusPush,
+    EventPush,
+    EventsPush,
+    GapPush,
+    LeasePush,
+    NoticePush,
+)
 
 
 def document() -> dict[str, Any]:
@@ -72,7 +81,7 @@ def document() -> dict[str, Any]:
             "push": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/connection"},
-                "summary": "To the holder of a subscription.",
+                "summary": "To the holder of a subscription, and to workers.",
                 "messages": [_channel_ref(push) for push in PUSHES],
             },
         },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -236,6 +237,7 @@ def main() -> int:
     parser.add_argument("--deadline", type=float, default=120, help="seconds for everything")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args()
+    logging.basicConfig(format="  client: %(message)s")  # what the client says of lost connections
     report = Report(options.jobs)
     trouble = ""
 

@@ -15,5 +15,6 @@ COMMON = settings(
 )
 settings.register_profile("dev", COMMON, max_examples=50)
 settings.register_profile("ci", COMMON, max_examples=300)
+settings.register_profile("mutants", COMMON, max_examples=10, derandomize=True)
 settings.register_profile("nightly", COMMON, max_examples=5_000, stateful_step_count=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from importlinter.cli import EXIT_STATUS_ERROR, EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +25,19 @@ layers =
     beaver_actors.core
     beaver_actors.actors
 """
+
+
+@pytest.fixture(autouse=True)
+def loggers_go_on() -> Iterator[None]:
+    """The linter sets up logging such that every logger there is falls silent, for the tests to come too."""
+    speaking = [
+        logger
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger) and not logger.disabled
+    ]
+    yield
+    for logger in speaking:
+        logger.disabled = False
 
 
 def contracts() -> list[dict[str, Any]]:

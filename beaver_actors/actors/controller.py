@@ -7,12 +7,12 @@ on cancel requests. Nothing here touches the queue's state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import trio
 
-from beaver_actors.actors.desk import Desk, Message
+from beaver_actors.actors.desk import Desk, Message, weigh
 from beaver_actors.actors.job_manager import Jobs, Signals
 from beaver_actors.actors.snapshotter import TakeSnapshot
 from beaver_actors.core.answers import Finished, Leased, Ticked
@@ -25,6 +25,10 @@ TICK_SECONDS = 1.0
 
 REPORTS_MAX = 1000
 """Outcomes recorded in one command."""
+
+REPORTS_BYTES_MAX = 8 * 1024 * 1024
+"""Results, errors and progress recorded in one command: a commit of a thousand results of a megabyte would
+hold up all others for seconds, and not fit into the room that is kept for outcomes on a full disk."""
 
 SNAPSHOT_RETRY_SECONDS = 30.0
 """From a snapshot that failed to the next try, at least: a full disk may refuse one after the other, and that
@@ -82,7 +86,7 @@ async def run(
             nursery.start_soon(_cancels, desk, signals)
             async with trio.open_nursery() as work:
                 work.start_soon(_dispatch, desk, jobs, settings)
-                work.start_soon(_results, outcomes, jobs, lost)
+                work.start_soon(_results, outcomes, desk, jobs, lost)
             nursery.cancel_scope.cancel()
     jobs.close()
 
@@ -106,17 +110,34 @@ def _ahead(desk: Desk, settings: Settings) -> int:
     return min(settings.ahead_max, round(rate * min(desk.lease_seconds, 0.05)))
 
 
-async def _results(outcomes: Mailbox[Message], jobs: Jobs, lost: Callable[[int], None]) -> None:
+async def _results(outcomes: Mailbox[Message], desk: Desk, jobs: Jobs, lost: Callable[[int], None]) -> None:
     """Record outcomes; while a batch is on its way to the disk, the next collects."""
     while batch := await outcomes.batch(REPORTS_MAX):
-        reports = tuple(message for message in batch if isinstance(message, Report))
-        # Only the last word of each attempt counts.
-        latest = {message.fence: message for message in batch if isinstance(message, Progress)}
-        answer = await jobs.ask(Finish(reports, tuple(latest.values())))
-        assert isinstance(answer, Finished), f"outcomes were answered with {answer}"
-        missed = answer.accepted.count(False)
-        if missed:
-            lost(missed)
+        for messages, weight in _portions(batch):
+            reports = tuple(message for message in messages if isinstance(message, Report))
+            # Only the last word of each attempt counts.
+            latest = {message.fence: message for message in messages if isinstance(message, Progress)}
+            answer = await jobs.ask(Finish(reports, tuple(latest.values())))
+            assert isinstance(answer, Finished), f"outcomes were answered with {answer}"
+            desk.recorded(weight)
+            missed = answer.accepted.count(False)
+            if missed:
+                lost(missed)
+
+
+def _portions(batch: list[Message]) -> Iterator[tuple[list[Message], int]]:
+    """The batch in its order, in portions of at most `REPORTS_BYTES_MAX`, or of one message that is larger,
+    each with its weight. Mostly that is all of it."""
+    portion: list[Message] = []
+    weight = 0
+    for message in batch:
+        added = weigh(message)
+        if portion and weight + added > REPORTS_BYTES_MAX:
+            yield portion, weight
+            portion, weight = [], 0
+        portion.append(message)
+        weight += added
+    yield portion, weight
 
 
 async def _timeouts(desk: Desk, jobs: Jobs, clock: Clock, signals: Signals) -> None:

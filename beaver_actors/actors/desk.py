@@ -8,17 +8,32 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from itertools import repeat
 from math import inf
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import trio
 
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.commands import Progress, Report
-from beaver_actors.core.outcome import Outcome, Released
+from beaver_actors.core.outcome import (
+    Crashed,
+    Failed,
+    Outcome,
+    Rejected,
+    Released,
+    Snoozed,
+    Stopped,
+    Succeeded,
+    TimedOut,
+)
 from beaver_actors.kernel.mailbox import Closed, Handle
 
 Message: TypeAlias = Report | Progress
+
+OUTCOME_BYTES_MAX = 64 * 1024 * 1024
+"""Results, errors and progress that may wait for the disk; above it workers wait too. Their number is bounded
+by the mailbox, but a thousand of them may be a thousand times a megabyte."""
 
 
 class Control(Protocol):
@@ -44,13 +59,6 @@ class Dice(Protocol):
     def __call__(self) -> float: ...
 
 
-class InHand(NamedTuple):
-    """A leased job that no worker has begun, and when it came (Trio's time, seconds)."""
-
-    job: LeasedJob
-    since: float
-
-
 class Desk:
     """One per life of the node.
 
@@ -64,11 +72,17 @@ class Desk:
         self._outcomes = outcomes
         self._board = board
         self._dice = dice
-        self._hand: deque[InHand] = deque()
+        self._hand: deque[tuple[LeasedJob, float]] = deque()
+        """Leased jobs that no worker has begun, each with Trio's time at which it came."""
         self._idle = trio.lowlevel.ParkingLot()
+        self._woken = False
+        """Whether an idle worker is on its way here."""
         self._wants = trio.lowlevel.ParkingLot()
         self._quiet = trio.lowlevel.ParkingLot()
         self._reporters = 2
+        self._outcome_bytes = 0
+        """What waits for the disk."""
+        self._recorded = trio.lowlevel.ParkingLot()
         self._running: dict[int, Control] = {}
         self._cancelled: set[int] = set()
         """Fences in hand, or on their way here, whose attempt shall stop as soon as it begins."""
@@ -86,15 +100,23 @@ class Desk:
 
     async def take(self) -> LeasedJob | None:
         """The next job to run; waits for one. None: the desk is closed, go home."""
-        while not self.closed:
-            if self._hand:
-                job = self._hand.popleft().job
-                if len(self._hand) <= self.ahead // 2:
-                    self._wants.unpark()
-                return job
+        while (job := self.take_nowait()) is None and not self.closed:
             self._wants.unpark()
             await self._idle.park()
-        return None
+            self._woken = False
+        return job
+
+    def take_nowait(self) -> LeasedJob | None:
+        """The next job to run, if one lies here."""
+        hand = self._hand
+        if self.closed or not hand:
+            return None
+        job, _ = hand.popleft()
+        if hand:
+            self._wake_one()
+        if len(hand) <= self.ahead // 2 and self._wants:
+            self._wants.unpark()
+        return job
 
     def begin(self, fence: int, control: Control) -> None:
         """The attempt under this fence begins, and can be reached through `control`."""
@@ -104,25 +126,47 @@ class Desk:
             self._cancelled.discard(fence)
             control.cancel()
 
-    async def end(self, job: LeasedJob, outcome: Outcome, seconds: float) -> None:
-        """The attempt is over; waits only while the controller is far behind."""
+    def end(self, job: LeasedJob, outcome: Outcome, seconds: float) -> Report | None:
+        """The attempt is over. Returns the report of it if that could not be told at once, because the
+        controller or the disk is far behind: it has to be given to `tell` then."""
         self._running.pop(job.fence, None)
-        if not self._running:
+        if self._quiet and not self._running:
             self._quiet.unpark_all()
         self._cancelled.discard(job.fence)
         self._board.end(job.fence)
         known = self.attempt_seconds
         self.attempt_seconds = seconds if known == inf else known + (seconds - known) * 0.05
-        await self._outcomes.tell(Report(job.job_id, job.fence, outcome, self._dice()))
+        report = Report(job.job_id, job.fence, outcome, self._dice())
+        if self._outcome_bytes >= OUTCOME_BYTES_MAX or not self._outcomes.tell_nowait(report):
+            return report
+        self._outcome_bytes += weigh(report)
+        return None
+
+    async def tell(self, report: Report) -> None:
+        """Tell of an attempt that is over; waits until there is room."""
+        while self._outcome_bytes >= OUTCOME_BYTES_MAX:
+            await self._recorded.park()
+        self._outcome_bytes += weigh(report)
+        await self._outcomes.tell(report)
 
     def progress(self, job: LeasedJob, progress: bytes) -> None:
         """Tell how far an attempt is. Dropped if the controller is far behind, a later one will do; or if it
         is gone, because this life ends and only the handler has not noticed. Raises nothing: who calls may be
         nobody of this life."""
+        if self._outcome_bytes >= OUTCOME_BYTES_MAX:
+            return
+        word = Progress(job.job_id, job.fence, progress)
         with suppress(Closed):
-            self._outcomes.tell_nowait(Progress(job.job_id, job.fence, progress))
+            if self._outcomes.tell_nowait(word):
+                self._outcome_bytes += weigh(word)
 
     # For the controller and the node.
+
+    def recorded(self, outcome_bytes: int) -> None:
+        """So many bytes of outcomes and progress wait no longer: they are on the disk, or were of no use."""
+        self._outcome_bytes -= outcome_bytes
+        if self._outcome_bytes < OUTCOME_BYTES_MAX:
+            self._recorded.unpark_all()
 
     @property
     def busy(self) -> int:
@@ -149,15 +193,21 @@ class Desk:
         return 0
 
     async def put(self, jobs: tuple[LeasedJob, ...], lease_seconds: float) -> None:
-        """Lay down leased jobs and wake as many workers; once the desk is closed they go straight back."""
-        now = trio.current_time()
-        self._hand.extend(InHand(job, now) for job in jobs)
+        """Lay down leased jobs and wake a worker; once the desk is closed they go straight back."""
+        self._hand.extend(zip(jobs, repeat(trio.current_time())))
         if jobs:
             self._newest = jobs[-1].fence
-        self._idle.unpark(count=len(jobs))
+            self._wake_one()
         self.lease_seconds += (lease_seconds - self.lease_seconds) * 0.2
         if self.closed:
             await self.clear()
+
+    def _wake_one(self) -> None:
+        """Wake an idle worker, unless one is on its way. One wakes the next: a worker whose jobs wait for
+        nothing empties the desk by itself."""
+        if self._idle and not self._woken:
+            self._woken = True
+            self._idle.unpark()
 
     def cancel(self, fence: int) -> None:
         """Ask the attempt under this fence to stop, now or when it begins.
@@ -168,7 +218,7 @@ class Desk:
         control = self._running.get(fence)
         if control is not None:
             control.cancel()
-        elif fence > self._newest or any(held.job.fence == fence for held in self._hand):
+        elif fence > self._newest or any(job.fence == fence for job, _ in self._hand):
             self._cancelled.add(fence)
 
     def release_all(self) -> None:
@@ -179,15 +229,17 @@ class Desk:
     async def give_back_stale(self, before: float) -> None:
         """Hand back what has lain here, unbegun, since before `before` (Trio's time): the workers turned out
         to be busy, so nothing is kept in hand until they have shown otherwise."""
-        while self._hand and self._hand[0].since < before:
+        while self._hand and self._hand[0][1] < before:
             self.ahead = 0
             self.attempt_seconds = inf
-            await self._give_back(self._hand.popleft().job)
+            await self._give_back(self._hand.popleft()[0])
 
     async def clear(self) -> None:
-        """Hand back everything that has not begun."""
+        """Hand back everything that has not begun, however long the controller takes to hear of it."""
+        self._reporters += 1
         while self._hand:
-            await self._give_back(self._hand.popleft().job)
+            await self._give_back(self._hand.popleft()[0])
+        self.hang_up()
 
     async def _give_back(self, job: LeasedJob) -> None:
         self._cancelled.discard(job.fence)
@@ -200,8 +252,22 @@ class Desk:
         self._wants.unpark_all()
 
     def hang_up(self) -> None:
-        """One of the two who report, the workers and the dispatch loop, has nothing more to report; after the
-        second the controller records what it has and ends."""
+        """One of those who report (the workers, the dispatch loop, who clears the desk) has nothing more to
+        report; after the last the controller records what it has and ends."""
         self._reporters -= 1
         if self._reporters == 0:
             self._outcomes.close()
+
+
+def weigh(message: Message) -> int:
+    """About how many bytes a message takes in memory and in the log, beyond the few that every one does."""
+    if isinstance(message, Progress):
+        return len(message.progress)
+    outcome = message.outcome
+    if isinstance(outcome, Succeeded):
+        return 0 if outcome.result is None else len(outcome.result)
+    match outcome:
+        case Failed(error) | TimedOut(error) | Rejected(error) | Crashed(error):
+            return len(error.message) + len(error.traceback)
+        case Snoozed() | Stopped() | Released():
+            return 0

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
 from beaver_actors.actors.wal_writer import Append, Message as WalMessage
-from beaver_actors.core.answers import Answer, Leased
-from beaver_actors.core.commands import Command, Enqueue, Lease, Policy, Tick
+from beaver_actors.core.answers import Answer, Leased, Ticked
+from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Tick
 from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobCancelRequested
-from beaver_actors.core.fold import fold
+from beaver_actors.core.fold import fold_all
+from beaver_actors.core.job import Job
 from beaver_actors.core.state import State, advance
 from beaver_actors.kernel.clock import Clock
 from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
@@ -33,12 +35,11 @@ APPEND_BYTES_MAX = 4 * 1024 * 1024
 giant write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A command and the slot for its answer."""
 
     command: Command
-    reply: Reply[Answer] = field(default_factory=Reply)
+    reply: Reply[Answer]
 
 
 class Jobs:
@@ -63,8 +64,20 @@ class Jobs:
         Raises:
             Closed: the node is going down.
         """
-        request = Request(command)
+        request = Request(command, Reply())
         await self._handle.tell(request)
+        return request.reply
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `post_nowait` is in order now."""
+        return self._handle.has_room
+
+    def post_nowait(self, command: Command) -> Reply[Answer]:
+        """As `post`, for callers that have seen `has_room` and not waited since."""
+        request = Request(command, Reply())
+        told = self._handle.tell_nowait(request)
+        assert told, "a command was posted to a full mailbox"
         return request.reply
 
     def clone(self) -> Jobs:
@@ -80,6 +93,10 @@ class Signals:
 
     cancels: Signal[int] = field(default_factory=Signal)
     """Fences of attempts that shall stop; rung once that is durable."""
+    remote_cancels: Signal[int] = field(default_factory=Signal)
+    """The same for attempts on other machines."""
+    taken: Signal[int] = field(default_factory=Signal)
+    """Fences of attempts that time has ended, not their workers; rung once that is durable."""
     due: Signal[None] = field(default_factory=Signal)
     """Something waits for a time sooner than was known at the last tick."""
 
@@ -92,6 +109,17 @@ class Rules:
     storage_full: Callable[[], bool]
     leasing: bool = True
     """Off while the node drains: leases are answered at once, with nothing."""
+    own_kinds: frozenset[str] = field(init=False)
+    """The kinds that the node itself can run."""
+
+    def __post_init__(self) -> None:
+        self.own_kinds = self.policy.served_kinds
+
+    def serve(self, kinds: frozenset[str]) -> None:
+        """Workers on other machines can run these kinds too."""
+        served = self.own_kinds | kinds
+        if served != self.policy.served_kinds:
+            self.policy = replace(self.policy, served_kinds=served)
 
     def now(self) -> Policy:
         """The policy as of now."""
@@ -149,7 +177,7 @@ class _JobManager:
         for request in batch:
             command = request.command
             if type(command) is Lease:
-                self._tickets.append(request)
+                self._take_ticket(request, command)
                 continue
             self._settle(request, decide(state, command, now_ms, policy))
             if type(command) is Enqueue:
@@ -166,15 +194,34 @@ class _JobManager:
             self._signals.due.ring(None)
         await self._send()
 
+    def _take_ticket(self, request: Request, command: Lease) -> None:
+        """A lease waits for work. One of nothing ends the wait of the same worker: both are answered
+        empty."""
+        if command.limit > 0:
+            self._tickets.append(request)
+            return
+        ended = [ticket for ticket in self._tickets if _worker_of(ticket) == command.worker_id]
+        for ticket in [*ended, request]:
+            self._settle(ticket, Decision([], Leased(())))
+        self._tickets = [ticket for ticket in self._tickets if _worker_of(ticket) != command.worker_id]
+
     def _settle(self, request: Request, decision: Decision) -> None:
         """Fold what was decided, and keep the answer for the disk to let go."""
         state = self._state
-        for fact in decision.facts:
-            fold(state, fact)
-            if type(fact) is JobCancelRequested:
-                self._release.append(partial(self._signals.cancels.ring, state.jobs[fact.job_id].fence))
+        fold_all(state, decision.facts)
+        if type(request.command) is Cancel:
+            for fact in decision.facts:
+                if type(fact) is JobCancelRequested:
+                    self._ring_cancel(state.jobs[fact.job_id])
+        if isinstance(decision.answer, Ticked):
+            self._release += [partial(self._signals.taken.ring, fence) for fence in decision.answer.taken]
         self._facts += decision.facts
         self._release.append(partial(request.reply.give, decision.answer))
+
+    def _ring_cancel(self, job: Job) -> None:
+        remote = job.trail is not None and job.trail.lease_ms is not None
+        signal = self._signals.remote_cancels if remote else self._signals.cancels
+        self._release.append(partial(signal.ring, job.fence))
 
     def _serve_tickets(self, now_ms: int, policy: Policy) -> None:
         """Answer the leases that wait, as far as there is work for them."""
@@ -195,3 +242,8 @@ class _JobManager:
         if facts or release:
             self._facts, self._release = [], []
             await self._wal.tell(Append(facts, release))
+
+
+def _worker_of(ticket: Request) -> str:
+    assert isinstance(ticket.command, Lease), f"a ticket for {ticket.command}"
+    return ticket.command.worker_id

@@ -41,8 +41,7 @@ class Behind(NamedTuple):
     """What was asked for is no longer in memory; the log's files may have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """These facts are on disk. Without facts: everything before `first_lsn` is, and was not told in time."""
 
     chunk: Chunk

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import trio
 
@@ -33,8 +33,7 @@ asked waits meanwhile."""
 REFUSED_RETRY_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """Write these facts, then make these calls: the answers that depend on them. With no facts, the calls
     still wait for everything sent before (P5: a duplicate's answer waits for the original's sync)."""
 

@@ -7,27 +7,47 @@ ours. Then this worker alone is restarted, and its job goes back with one rescue
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import trio
 
 from beaver_actors.actors.desk import Control, Desk
 from beaver_actors.core.answers import LeasedJob
+from beaver_actors.core.commands import Report
 from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import Crashed, Outcome
 
+TURN_SECONDS = 0.002
+"""How long attempts that wait for nothing may follow one another before others have a turn of the loop."""
 
-class Execute(Protocol):
-    """Runs user code. Never raises for what user code does.
 
-    It calls `begin` with the attempt's control once, before any user code runs, and `progress` with JSON
-    text.
-    """
+class Stage(Protocol):
+    """Where a worker runs user code, one attempt after the other."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether an attempt was ended from outside: nothing can be waited for here any more."""
 
     def __call__(
-        self, job: LeasedJob, begin: Callable[[Control], None], progress: Callable[[bytes], None], /
-    ) -> Awaitable[Outcome]: ...
+        self,
+        job: LeasedJob,
+        begin: Callable[[int, Control], None],
+        progress: Callable[[LeasedJob, bytes], None],
+        /,
+    ) -> Awaitable[Outcome]:
+        """Run user code. Never raises for what that does.
+
+        It calls `begin` with the fence and the attempt's control once, before any user code runs, and
+        `progress` with the job and JSON text.
+        """
+
+
+class Execute(Protocol):
+    """Runs user code."""
+
+    def stage(self) -> AbstractContextManager[Stage]:
+        """A fresh stage."""
 
 
 class Observe(Protocol):
@@ -44,14 +64,40 @@ async def run(desk: Desk, execute: Execute, observe: Observe) -> None:
         execute: runs user code.
         observe: told of each attempt, for metrics.
     """
-    while (job := await desk.take()) is not None:
-        began = trio.current_time()
+    while not desk.closed:
+        with execute.stage() as stage:
+            untold, failure = await _work(desk, stage, observe)
+        # Out here, because whoever waits on a spent stage is cancelled.
+        if untold is not None:
+            await desk.tell(untold)
+        if failure is not None:
+            raise failure
+
+
+async def _work(desk: Desk, stage: Stage, observe: Observe) -> tuple[Report | None, Exception | None]:
+    """Work until the desk is closed or the stage is spent, or something is left to do elsewhere: a report
+    that has yet to be told, an error to raise."""
+    untold: Report | None = None
+    now = trio.current_time()
+    turn_ends = now + TURN_SECONDS
+    while untold is None and not stage.spent:
+        job = desk.take_nowait()
+        if job is None:
+            job = await desk.take()
+            if job is None:
+                break
+            now = trio.current_time()
+        began = now
         try:
-            outcome = await execute(job, partial(desk.begin, job.fence), partial(desk.progress, job))
-        except Exception as error:
+            outcome = await stage(job, desk.begin, desk.progress)
+        except Exception as error:  # noqa: BLE001  # it is raised by whoever called
             died = JobError("WorkerDied", f"the worker failed: {error!r}")
-            await desk.end(job, Crashed(died), trio.current_time() - began)
-            raise
-        seconds = trio.current_time() - began
-        await desk.end(job, outcome, seconds)
-        observe(job, outcome, seconds)
+            return desk.end(job, Crashed(died), trio.current_time() - began), error
+        now = trio.current_time()
+        untold = desk.end(job, outcome, now - began)
+        observe(job, outcome, now - began)
+        if now >= turn_ends and not stage.spent:
+            await trio.lowlevel.checkpoint()
+            now = trio.current_time()
+            turn_ends = now + TURN_SECONDS
+    return untold, None

@@ -21,9 +21,12 @@ from beaver_actors.cli.queues import queues
 from beaver_actors.cli.run import run
 from beaver_actors.cli.status import status
 from beaver_actors.cli.tail import tail
+from beaver_actors.cli.worker import worker
+from beaver_actors.cli.workers import workers
 
 SECTIONS = {
     "The server": ("run", "config"),
+    "Workers on other machines": ("worker", "workers"),
     "Jobs": ("enqueue", "jobs", "queues"),
     "Watching": ("status", "tail"),
     "Data directory, without a server": ("log", "verify"),
@@ -71,7 +74,7 @@ def beaver(context: click.Context) -> None:
         context.color = False
 
 
-for command in (run, config, enqueue, jobs, queues, status, tail, log, verify):
+for command in (run, config, worker, workers, enqueue, jobs, queues, status, tail, log, verify):
     beaver.add_command(command)
 
 

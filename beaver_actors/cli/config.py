@@ -10,7 +10,7 @@ import click
 
 from beaver_actors.cli.console import json_document, line
 from beaver_actors.cli.exits import Exit, Failure
-from beaver_actors.cli.options import debug_option, json_option
+from beaver_actors.cli.options import debug_option, json_option, read_token
 
 if TYPE_CHECKING:
     from beaver_actors.config import Config, Override
@@ -28,9 +28,11 @@ def config() -> None:
 def check(file: str | None, as_json: bool) -> None:
     """Check FILE and the BEAVER_* variables of the environment, as "run" would read them.
 
-    All problems are told at once, each with its place. Nothing is started and nothing is written.
+    All problems are told at once, each with its place. If there are none, the token's file is read too, where
+    there is one. Nothing is started and nothing is written.
     """
     settings = load_config(file)
+    server_token(settings)
     if as_json:
         from beaver_actors.config.catalogue import CATALOGUE, value_of
 
@@ -72,3 +74,13 @@ def load_config(file: str | None, overrides: Mapping[str, Override] | None = Non
             f"the configuration has {what}:{problems}",
             'configs/default.yaml explains every setting; "config schema" prints them for editors.',
         ) from None
+
+
+def server_token(config: Config) -> str | None:
+    """What clients must present, out of the file that the settings name; None without one.
+
+    Raises:
+        Failure: the file cannot be read, or its first line is empty.
+    """
+    token_file = config.server.token_file
+    return None if token_file is None else read_token(token_file, "server.token_file")

@@ -110,7 +110,7 @@ def enqueue(
             option = {"job_id": "--id", "tags": "--tag"}.get(extra[0], f"--{extra[0].replace('_', '-')}")
             raise click.UsageError(f"{option} goes with KIND; in a file each job has its own.")
         jobs = _many(file, job_bytes_max)
-    accepted, endings = talk(server, lambda client: _hand_in(client, jobs, batch, wait), patience=patience)
+    accepted, endings = talk(server, lambda client: hand_in(client, jobs, batch, wait), patience=patience)
     if as_json:
         _print_json(accepted, endings, single=kind is not None)
     elif kind is not None:
@@ -120,12 +120,21 @@ def enqueue(
     context.exit(Exit.OK if endings is None or endings.all_completed else Exit.ERROR)
 
 
-async def _hand_in(
+async def hand_in(
     client: Client, jobs: Sequence[NewJob], batch: int, wait: bool
 ) -> tuple[list[Job], Endings | None]:
+    """Hand in the jobs in messages of at most `batch`, and wait for their ends if `wait`.
+
+    Raises:
+        Failure: some were accepted, then the server refused.
+        ClientError: the server refused all, or is gone.
+    """
+    import trio
+
     from beaver_actors.cli.waiting import wait_for
     from beaver_actors.client import Refused
 
+    began = trio.current_time()
     accepted: list[Job] = []
     for message in _messages(jobs, batch):
         try:
@@ -139,7 +148,7 @@ async def _hand_in(
                 f"{so_far}, then the server refused: {error}",
                 "The others were not handed in. With --patience SECONDS the command waits for room.",
             ) from error
-    return accepted, await wait_for(client, accepted) if wait else None
+    return accepted, await wait_for(client, accepted, began) if wait else None
 
 
 def _messages(jobs: Sequence[NewJob], batch: int) -> Iterator[list[NewJob]]:
@@ -202,6 +211,9 @@ def _many(file: str, job_bytes_max: int) -> list[NewJob]:
     except JobsFileError as error:
         number = many(len(error.problems), "problem")
         raise Failure(Exit.USAGE, f"{number}; nothing was handed in:\n{error}") from None
+    if not jobs:
+        advice = "Expected a JSON array of jobs, or one JSON object per line; nothing was handed in."
+        raise Failure(Exit.USAGE, f"no jobs in {name}", advice)
     return [job for _, job in jobs]
 
 

@@ -26,7 +26,7 @@ WAITS_FOR: dict[str, str] = {
     "queue_paused": "its queue is paused",
     "unknown_kind": "no worker can run this kind",
     "storage_full": "the disk is full: nothing new is started",
-    "last_chance": "its workers died before: it runs alone, when nothing else does",
+    "last_chance": "its workers died before: it waits until no other such job runs",
     "turn": "its turn has not come",
 }
 

@@ -67,22 +67,23 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
 
-    async def fetch(client: Client) -> tuple[list[JobInfo], int]:
+    async def fetch(client: Client) -> list[JobInfo]:
         found: list[JobInfo] = []
         # One more than wanted tells whether there are more.
         async for job in client.list(**wanted, limit=None if everything else limit + 1):  # type: ignore[arg-type]  # click has checked state and reason
             if as_json and (everything or len(found) < limit):
                 json_line(job)
             found.append(job)
-        return found, await now_ms()
+        return found
 
-    found, at_ms = talk(server, fetch)
+    found = talk(server, fetch)
     shown = found if everything else found[:limit]
     if not as_json:
         from beaver_actors.cli.job_views import jobs_table
+        from beaver_actors.kernel.clock import wall_ms
 
         if shown:
-            show(jobs_table(shown, at_ms, make_console().width))
+            show(jobs_table(shown, wall_ms(), make_console().width))
         else:
             note("No such jobs." if any(wanted.values()) else "No jobs.")
     if len(found) > len(shown):
@@ -97,16 +98,17 @@ def list_jobs(
 def show_job(server: Target, /, *, job_id: str, as_json: bool) -> None:
     """Show everything about one job, with the error of every attempt."""
 
-    async def fetch(client: Client) -> tuple[JobInfo, int]:
-        return await client.get(job_id), await now_ms()
+    async def fetch(client: Client) -> JobInfo:
+        return await client.get(job_id)
 
-    job, at_ms = talk(server, fetch)
+    job = talk(server, fetch)
     if as_json:
         json_document(job)
         return
     from beaver_actors.cli.job_views import job_view
+    from beaver_actors.kernel.clock import wall_ms
 
-    show(job_view(job, at_ms))
+    show(job_view(job, wall_ms()))
 
 
 def _change_command(word: Word, about: str) -> None:
@@ -188,12 +190,13 @@ def _tell(word: Word, changes: Sequence[Change], *, quiet: bool) -> Exit:
     """Say what became of the jobs; the exit code is that of a refusal if one was refused."""
     refused = [change for change in changes if change.code is not None]
     if not quiet:
-        done = sum(change.changed for change in changes)
+        changed = sum(change.changed for change in changes)
         asked = sum(change.changed and change.state is JobState.IN_FLIGHT for change in changes)
-        already = len(changes) - done - len(refused)
-        parts = [f"{many(done, 'job')} {DONE[word]}"]
+        done = changed - asked
+        already = len(changes) - changed - len(refused)
+        parts = [f"{many(done, 'job')} {DONE[word]}"] if done or not asked else []
         if asked:
-            parts.append(f"{count(asked)} of them running: asked to stop")
+            parts.append(f"{many(asked, 'running job')} asked to stop")
         if already:
             parts.append(f"{count(already)} already")
         line(", ".join(parts))
@@ -203,10 +206,3 @@ def _tell(word: Word, changes: Sequence[Change], *, quiet: bool) -> Exit:
     if len(refused) > FAILURES_SHOWN:
         note(f"  … and {many(len(refused) - FAILURES_SHOWN, 'other')} refused")
     return Exit.REFUSED if refused else Exit.OK
-
-
-async def now_ms() -> int:
-    """The time, milliseconds UTC. Asynchronous because the clock is Trio's."""
-    from beaver_actors.kernel.clock import Clock
-
-    return Clock().now_ms()

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
+from beaver_actors.cli.text import cut
+
 Job = TypeVar("Job")
 
 PROBLEMS_SHOWN = 20
@@ -39,7 +41,10 @@ class JobsFileError(Exception):
 
     def __init__(self, name: str, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems)
-        lines = [f"{name}:{problem.line}: {problem.message}" for problem in self.problems[:PROBLEMS_SHOWN]]
+        # What a file says is repeated in problems, and it may say anything.
+        lines = [
+            f"{name}:{problem.line}: {cut(problem.message)}" for problem in self.problems[:PROBLEMS_SHOWN]
+        ]
         if len(self.problems) > PROBLEMS_SHOWN:
             lines.append(f"… and {len(self.problems) - PROBLEMS_SHOWN:,} more")
         super().__init__("\n".join(lines))

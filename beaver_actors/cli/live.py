@@ -1,7 +1,12 @@
-"""Staying with a server: when the connection is lost, say so, and connect again."""
+"""Staying with a server: when the connection is lost, say so, and connect again; when nobody reads any more,
+end. What is shown is the caller's business."""
 
 from __future__ import annotations
 
+import os
+import select
+import stat
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -27,9 +32,17 @@ def stay(
 
     Raises:
         Failure: there was no connection to begin with, or there will be none.
+        BrokenPipeError: whoever read our output has gone, maybe while there was nothing to write; maybe in a
+            group.
     """
 
     async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_with_the_reader)
+            await connect_and_follow()
+            nursery.cancel_scope.cancel()
+
+    async def connect_and_follow() -> None:
         connected_once = False
         while True:
             try:
@@ -45,3 +58,22 @@ def stay(
 
     with telling_of_the_server():
         trio.run(run)
+
+
+async def _end_with_the_reader() -> None:
+    """Raise BrokenPipeError when nobody reads standard output any more, if that is a pipe.
+
+    Writing would tell, but there may be nothing to write for hours.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return  # not a file at all
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return
+    # Nothing ever comes out of this end of a pipe, so what wakes us is its state: the other end is closed.
+    await trio.lowlevel.wait_readable(descriptor)
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0)):
+        raise BrokenPipeError

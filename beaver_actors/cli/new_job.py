@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from beaver_actors.cli.jobs_file import JobsFileError, Problem, Read
-from beaver_actors.client.new_jobs import new_id
+from beaver_actors.client.new_jobs import NewJob, new_id
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_decode import Limits, read
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
-from beaver_actors.codec.wire_objects import NewJobObject
 
 
 class JobReader:
@@ -26,23 +25,23 @@ class JobReader:
     def __init__(self, job_bytes_max: int) -> None:
         self._limits = Limits(job_bytes=job_bytes_max)
 
-    def __call__(self, text: str) -> NewJobObject:
+    def __call__(self, text: str) -> NewJob:
         """Read one job.
 
         Raises:
             ValueError: says which field is wrong, what was expected and what came.
         """
         try:
-            job = read(NewJobObject, msgspec.Raw(text.encode("utf-8")))
+            job = read(NewJob, msgspec.Raw(text.encode("utf-8")))
             if job.id is None:
                 job.id = new_id()
             new_jobs([job], _NO_IDS, self._limits, Defaults(), path="")
         except WireError as error:
-            raise ValueError(error.message) from None
+            raise ValueError(error.message.replace("the message:", "the job:", 1)) from None
         return job
 
 
-def refuse_repeated_ids(name: str, jobs: Sequence[Read[NewJobObject]]) -> None:
+def refuse_repeated_ids(name: str, jobs: Sequence[Read[NewJob]]) -> None:
     """Refuse a file in which two jobs have the same id: one of them would be lost.
 
     Raises:

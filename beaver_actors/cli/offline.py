@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def verify(
             return
         report = read_everything(RealDisk(data_dir))
     if as_json:
-        json_document(report)
+        json_document(asdict(report) | {"problems": [problem._asdict() for problem in report.problems]})
     else:
         _print_report(report)
     context.exit(Exit.OK if report.ok else Exit.DAMAGED)
@@ -136,15 +137,25 @@ def telling_of_the_journal() -> Iterator[None]:
 
 
 def _events(data_dir: str, from_lsn: int, job_ids: frozenset[str], names: frozenset[str]) -> Iterator[Event]:
-    """The facts of the log as events."""
+    """The facts of the log as events.
+
+    Raises:
+        UnknownFormat: a newer version of the program wrote it.
+        Damaged: after the last fact that can be read.
+    """
     from beaver_actors.client.views import Event, event_from_wire
     from beaver_actors.codec.wire_events import event_object
     from beaver_actors.core.facts import EVENT_NAMES
     from beaver_actors.journal.disk import RealDisk
+    from beaver_actors.journal.errors import Damaged
+    from beaver_actors.journal.recovery import has_format
     from beaver_actors.journal.replay import read_log
 
+    disk = RealDisk(data_dir)
+    with suppress(Damaged):  # no fact is in that file; "verify" tells of it
+        has_format(disk)
     oldest: int | None = None
-    for lsn, _, fact in read_log(RealDisk(data_dir), from_lsn):
+    for lsn, _, fact in read_log(disk, from_lsn):
         if oldest is None:
             oldest = lsn
             if lsn > from_lsn:
@@ -177,15 +188,24 @@ def _print_report(report: VerifyReport) -> None:
         line(f"torn       {report.torn}")
         if report.server_pid is None:
             line("           An interrupted last write: never acknowledged; the next start cuts it.")
-    for file, offset, reason in report.problems:
+    for problem in report.problems:
+        file, offset, reason, is_damage = problem
         where = file if offset is None else f"{file} at offset {offset}"
-        line(click.style(f"DAMAGED    {where}: {reason}", fg="red"))
+        line(
+            click.style(
+                f"DAMAGED    {where}: {reason}" if is_damage else f"FORMAT     {file} {reason}", fg="red"
+            )
+        )
     if report.ok:
         line(
             click.style("good", fg="green") + ": a server can start on it, and everything in it can be read."
         )
     elif report.starts:
         line("A server can start on it as it is: what is damaged is not needed. Copy the directory soon.")
+    elif report.needs_newer_version:
+        line(
+            "A newer version of beaver_actors wrote it: use that one or a later one. Do not try to repair it."
+        )
     else:
         line(
             "A server will not start on it. Restore a copy of the directory, or give up what cannot be read:"
@@ -204,6 +224,8 @@ def _repair(data_dir: str, accept_loss: bool, as_json: bool) -> None:
         report = read_everything(disk)
         if not report.starts:
             _print_report(report)
+            if report.needs_newer_version:
+                raise Failure(Exit.DAMAGED, "this version can repair nothing there")
             raise Failure(
                 Exit.USAGE,
                 "--repair gives up every job and outcome that is only in what cannot be read",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from beaver_actors.cli.config import load_config
+from beaver_actors.cli.config import load_config, server_token
 from beaver_actors.cli.console import json_line, line
 from beaver_actors.cli.exits import Exit, Failure
-from beaver_actors.cli.options import debug_option, json_option, read_token
+from beaver_actors.cli.options import debug_option, json_option
 from beaver_actors.cli.text import duration, many
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _serve(config: Config, announce: Callable[[Ready], None]) -> int:
     Raises:
         Failure: it cannot start.
     """
-    token = None if config.server.token_file is None else read_token(config.server.token_file, "token_file")
+    token = server_token(config)
     import trio
 
     from beaver_actors.execute.app import AppError

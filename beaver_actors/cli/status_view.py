@@ -70,11 +70,14 @@ def _shown_states(*counts: Mapping[JobState, int]) -> Sequence[JobState]:
 def _headline(status: Status, url: str) -> Text:
     text = Text(f"beaver_actors {cut(status.version)}", style="bold")
     up = duration(max(0, parse_time_ms(status.at) - parse_time_ms(status.started_at)))
+    fleet = status.fleet
+    away = [f"{fleet.workers} elsewhere"] if fleet.workers else []
+    away += [f"{fleet.suspect} suspect"] if fleet.suspect else []
     for part in (
         cut(url),
         f"up {up}",
         f"LSN {count(status.lsn)}",
-        many(status.workers, "worker"),
+        ", ".join([many(status.workers, "worker"), *away]),
         many(status.sessions, "connection"),
     ):
         text.append("  ·  ", style="bright_black")

@@ -22,6 +22,7 @@ class Endings:
 
     jobs: Sequence[FinishedJob]
     seconds: float
+    """From handing in the first to the end of the last."""
 
     @property
     def all_completed(self) -> bool:
@@ -33,7 +34,7 @@ class Endings:
         states = Counter("gone" if job.state is None else str(job.state) for job in self.jobs)
         numbers = ", ".join(f"{count(number)} {state}" for state, number in sorted(states.items()))
         per_second = rate(len(self.jobs) / self.seconds) if self.seconds > 0 else "at once"
-        yield f"{numbers or 'nothing to wait for'} in {duration(self.seconds * 1000)} ({per_second})"
+        yield f"{numbers} in {duration(self.seconds * 1000)} ({per_second})"
         others = [job for job in self.jobs if job.state is not JobState.COMPLETED]
         for job in others[:FAILURES_SHOWN]:
             yield f"  {job.id} {self.describe(job)}"
@@ -54,11 +55,16 @@ class Endings:
                 return cut(f"is dead ({job.reason}){last}", 300)
 
 
-async def wait_for(client: Client, jobs: Sequence[Job]) -> Endings:
-    """Wait until all are finished, with a progress bar if someone looks."""
+async def wait_for(client: Client, jobs: Sequence[Job], began: float) -> Endings:
+    """Wait until all are finished, with a progress bar if someone looks.
+
+    Args:
+        client: whose jobs they are.
+        jobs: as `client` enqueued them.
+        began: when the first was handed in, by Trio's clock. The server works while the others follow.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    began = trio.current_time()
     console = make_console(stderr=True)
     columns = (TextColumn("finished"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

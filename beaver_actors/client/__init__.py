@@ -1,9 +1,11 @@
 """The client: `async with connect() as client: job = await client.enqueue("demo.echo", {"x": 1})`.
 
-For Trio. Programs without an event loop use `beaver_actors.client.sync`, which has the same names.
+For Trio. The same names on asyncio: `beaver_actors.client.aio`; without an event loop:
+`beaver_actors.client.sync`.
 """
 
 from beaver_actors.client.address import DEFAULT_URL
+from beaver_actors.client.async_client import Client, Job
 from beaver_actors.client.errors import (
     BadRequest,
     ClientError,
@@ -26,12 +28,13 @@ from beaver_actors.client.errors import (
     StorageFull,
     TooLarge,
     Unauthorized,
+    UnexpectedResult,
     Unsupported,
 )
+from beaver_actors.client.middleware import OnEnqueue, add_meta, meta_of
 from beaver_actors.client.new_jobs import NewJob, new_job
-from beaver_actors.client.trio_client import Client, Job
+from beaver_actors.client.streams import EventStream, JobList, JobWatch, StatusStream
 from beaver_actors.client.trio_connect import connect
-from beaver_actors.client.trio_streams import EventStream, JobList, JobWatch, StatusStream
 from beaver_actors.client.views import (
     AttemptFailure,
     Change,
@@ -41,6 +44,7 @@ from beaver_actors.client.views import (
     JobInfo,
     Page,
     Status,
+    WorkerInfo,
 )
 from beaver_actors.codec.wire_objects import Exponential, Fixed, Listed, Polynomial
 from beaver_actors.core.job import JobState
@@ -77,6 +81,7 @@ __all__ = [
     "NotFound",
     "NotLeader",
     "NotUnique",
+    "OnEnqueue",
     "Overloaded",
     "Page",
     "Polynomial",
@@ -88,7 +93,11 @@ __all__ = [
     "StorageFull",
     "TooLarge",
     "Unauthorized",
+    "UnexpectedResult",
     "Unsupported",
+    "WorkerInfo",
+    "add_meta",
     "connect",
+    "meta_of",
     "new_job",
 ]

@@ -1,6 +1,6 @@
 """Where the server is: the URL taken apart, and the words for what fails on the way there.
 
-It opens nothing; both transports use it, so that they explain failures alike.
+It opens nothing; all transports use it, so that they explain failures alike.
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ def unreachable(address: Address, error: BaseException) -> ConnectFailed:
         return ConnectFailed(f"no server at {address.url}: connection refused; {advice}")
     if broken := next((one for one in chain if isinstance(one, ssl.SSLError)), None):
         why = f"{broken.reason or broken}; does it speak TLS at all (wss)?"
+        return ConnectFailed(f"no encrypted connection to {address.url}: {why}")
+    if address.secure and any(isinstance(one, ConnectionResetError) for one in chain):
+        why = "the server hung up; does it speak TLS at all (wss)?"
         return ConnectFailed(f"no encrypted connection to {address.url}: {why}")
     deepest = chain[-1]
     why = getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__

@@ -1,7 +1,7 @@
 """The client's side of the protocol without any input or output: which requests wait for an answer, what to
 send next, what to send again after a reconnect, and where each reply and push belongs.
 
-Both transports drive one of these: they hand it what arrived and ask it what to send. It never waits, never
+All transports drive one of these: they hand it what arrived and ask it what to send. It never waits, never
 looks at the clock, and is not thread-safe; the threaded transport locks around it.
 """
 
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from beaver_actors.client.errors import ClientError, ProtocolError, TooLarge, refusal
+from beaver_actors.client.errors import ClientError, ProtocolError, TooLarge, refusal, refused
 from beaver_actors.client.pending import Done, Pending
 from beaver_actors.client.subscriptions import EventSubscription, Item, StatusSubscription, Subscription
 from beaver_actors.codec.wire import (
@@ -21,14 +21,17 @@ from beaver_actors.codec.wire import (
     EventPush,
     EventsPush,
     GapPush,
+    LeasePush,
+    NoticePush,
     Ok,
     Push,
     Request,
     StatusPush,
     UnsubscribeRequest,
 )
-from beaver_actors.codec.wire_decode import Form, Limits, decode_reply, encode
+from beaver_actors.codec.wire_decode import Form, Limits, decode_reply, encode_request
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_fields import REQUEST_ID_CHARS_MAX
 from beaver_actors.core.job import Backoff
 from beaver_actors.core.retry import delay_ms
 
@@ -44,6 +47,10 @@ UNANSWERED_BYTES_MAX: Final = 4 * REQUEST_BYTES_MAX
 
 RECONNECT: Final = Backoff("exponential", base_ms=200, factor=2.0, cap_ms=10_000, jitter=True)
 """Soon at first, because most losses are restarts; spread out, so that clients do not return in step."""
+
+
+CLOSED: Final = "the client is closed"
+"""What is said of a client that was closed by its own program."""
 
 
 def reconnect_seconds(failures: int, dice: float) -> float:
@@ -101,7 +108,10 @@ class Core:
             raise self.error.twin()
         self._requests_made += 1
         request.id = str(self._requests_made)
-        data = encode(request, self._form)
+        try:
+            data = encode_request(request, self._form)
+        except WireError as error:
+            raise refused(error.code, error.message) from None
         pending = Pending(request.id, data, done, counted=counted, lasting=lasting)
         if pending.size_bytes > REQUEST_BYTES_MAX:
             message = f"the message: expected at most {REQUEST_BYTES_MAX} bytes, got {pending.size_bytes}"
@@ -179,7 +189,7 @@ class Core:
                 self._settle(pending, message)
         elif isinstance(message, Error):
             self._refused(message)
-        else:
+        elif not isinstance(message, LeasePush | NoticePush):  # those are for workers
             self._pushed(message, len(data))
 
     def lost(self, error: ClientError) -> None:
@@ -244,6 +254,8 @@ class Core:
             reply = pending.ok()
             if not isinstance(reply.subscription, str):
                 raise ProtocolError("the server agreed to a subscription without naming it")
+            if len(reply.subscription) > REQUEST_ID_CHARS_MAX:  # it has to be said again, to end it
+                raise ProtocolError("the server agreed to a subscription under an endless name")
             if not subscription.closed:
                 subscription.accept(reply)
         except ClientError as error:

@@ -207,6 +207,15 @@ class JobCancelled(JobNotCompleted):
         self.errors = tuple(errors)
 
 
+class UnexpectedResult(ClientError):
+    """The job is completed, but its result is not what its function is said to return: the code here and the
+    code that ran it are of different versions, or the annotation is wrong. `job.status()` has the result."""
+
+    def __init__(self, job_id: str, why: str) -> None:
+        super().__init__(f"job {job_id} is completed, but its result is not what its function returns: {why}")
+        self.job_id = job_id
+
+
 class JobGone(JobNotCompleted):
     """The job does not exist: it was deleted, or is finished and its retention is over."""
 

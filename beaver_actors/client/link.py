@@ -4,11 +4,10 @@ of life. It ends when any of them sees the end, and tells why; whether another f
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
-from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ClientError, ConnectionLost, ProtocolError
 from beaver_actors.client.opening import RECEIVE_BYTES, Connection
 
@@ -24,6 +23,19 @@ WRITE_BYTES: Final = 65_536
 in pieces of it, so that progress can be told from standstill."""
 
 
+class Messages(Protocol):
+    """Whose messages a link carries: the core of a client, or the ledger of a worker."""
+
+    def opened(self) -> None:
+        """There is a connection."""
+
+    def next_message(self) -> str | bytes | None:
+        """What to send next, None for nothing."""
+
+    def received(self, data: str | bytes) -> None:
+        """Take a message from the server. Raises ProtocolError: it cannot be understood."""
+
+
 class Link:
     """Serves one open connection.
 
@@ -32,7 +44,7 @@ class Link:
         core: takes what comes, and has what is to be sent.
     """
 
-    def __init__(self, connection: Connection, core: Core) -> None:
+    def __init__(self, connection: Connection, core: Messages) -> None:
         self._stream, self._websocket, self._early = connection
         self._core = core
         self.useful = False

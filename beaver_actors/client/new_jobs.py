@@ -6,17 +6,27 @@ into JSON or refused, never changed; whether the server allows them is the serve
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypeAlias, TypedDict, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    Unpack,
+    cast,
+    overload,
+)
 
-import msgspec
 from msgspec import UNSET, Raw
 
 from beaver_actors.codec.ids import COUNTER_BITS, uuid7
+from beaver_actors.codec.json_text import encode_json
 from beaver_actors.codec.wire_jobs import backoff_object
 from beaver_actors.codec.wire_objects import (
     BackoffRule,
@@ -29,14 +39,50 @@ from beaver_actors.codec.wire_objects import (
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.job import Backoff
 
+if TYPE_CHECKING:
+    # So that `Job` alone means a job with any result. Type checkers know the default, Python 3.11 does not.
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any)
+    R_co = TypeVar("R_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+
 Duration: TypeAlias = float | str | timedelta
 """Seconds, or text such as "30s", "5m", "1h"."""
 Moment: TypeAlias = datetime | str
 """A datetime with a time zone, or RFC 3339 text."""
 BackoffLike: TypeAlias = BackoffRule | Backoff | Duration | Sequence[Duration]
 """A rule; or one fixed delay; or delays in turn, the last one repeating."""
-NewJob: TypeAlias = NewJobObject
-"""A job to be enqueued, made by `new_job`."""
+Reader: TypeAlias = Callable[[Any], R]
+"""Makes of a result, as JSON has it, what the handler returned; raises ValueError if it is nothing like
+it."""
+
+
+def as_it_is(result: Any) -> Any:
+    """The reader of results of which nothing is known."""
+    return result
+
+
+class NewJob(NewJobObject, Generic[R_co], dict=True):
+    """A job to be enqueued, made by `new_job`; `R` is what its handler returns.
+
+    It may be changed until it is enqueued. On the wire it is nothing but its fields.
+    """
+
+    @property
+    def read_result(self) -> Reader[R_co]:
+        """How its result is read."""
+        read: Reader[R_co] = self.__dict__.get("read_result", as_it_is)
+        return read
+
+    @property
+    def named_by_user(self) -> bool:
+        """Whether its id was chosen, not made here."""
+        return bool(self.__dict__.get("named_by_user", False))
 
 
 class JobOptions(TypedDict, total=False):
@@ -56,8 +102,9 @@ class JobOptions(TypedDict, total=False):
     meta: Mapping[str, Any] | None
 
 
-class JobCall(Protocol):
-    """A call of a job function: what `function.call(…)` of an app returns."""
+class JobCall(Protocol[R_co]):
+    """A call of a job function: what `function.call(…)` of an app returns; `R` is what the function
+    returns."""
 
     @property
     def kind(self) -> str: ...
@@ -65,10 +112,22 @@ class JobCall(Protocol):
     def args(self) -> bytes | Mapping[str, Any]: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
+    @property
+    def read_result(self) -> Reader[R_co]: ...
+
+
+@overload
+def new_job(kind: JobCall[R], /, **options: Unpack[JobOptions]) -> NewJob[R]: ...
+
+
+@overload
+def new_job(
+    kind: str, args: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
+) -> NewJob[Any]: ...
 
 
 def new_job(
-    kind: str | JobCall,
+    kind: str | JobCall[Any],
     args: Mapping[str, Any] | None = None,
     *,
     id: str | None = None,  # noqa: A002  # the field's name everywhere else
@@ -83,14 +142,14 @@ def new_job(
     retention: Duration | None = None,
     tags: Iterable[str] | None = None,
     meta: Mapping[str, Any] | None = None,
-) -> NewJob:
+) -> NewJob[Any]:
     """Describe a job. Nothing is sent; what is not given here is the call's or the server's to say.
 
     Args:
         kind: which handler runs it, such as `"demo.echo"`; or a call of an app's job function, which brings
             its args and options.
         args: named arguments for the handler; JSON values, and what has a customary text form (datetime,
-            UUID, Decimal). Not together with a call.
+            UUID, Decimal). A call brings its own.
         id: 1 to 200 visible ASCII characters; a UUIDv7 if not given. Enqueuing the same job under the same id
             again changes nothing; a different job under it is refused.
         queue: its name; "default" if not given.
@@ -109,11 +168,11 @@ def new_job(
         TypeError, ValueError: a value cannot be carried; the text names the field.
     """
     given: dict[str, Any] = {}
+    read: Reader[Any] = as_it_is
     if isinstance(kind, str):
         args_text = UNSET if args is None else _object("args", args)
     else:
-        if args is not None:
-            raise TypeError("args: expected none beside a call, which brings its own")
+        read = kind.read_result
         kind, args_text, given = _called(kind)
     if queue is not None:
         given["queue"] = queue
@@ -139,7 +198,27 @@ def new_job(
         given["tags"] = tuple(tags)
     if meta is not None:
         given["meta"] = _object("meta", meta)
-    return NewJobObject(kind=kind, args=args_text, id=new_id() if id is None else id, **given)
+    job: NewJob[Any] = NewJob(kind=kind, args=args_text, id=new_id() if id is None else id, **given)
+    job.__dict__.update(read_result=read, named_by_user=id is not None)
+    return job
+
+
+def asked_for(kind: str | JobCall[Any], args: Mapping[str, Any] | None, options: JobOptions) -> NewJob[Any]:
+    """The job that a client's `enqueue` is asked for.
+
+    Raises:
+        TypeError, ValueError: as `new_job`.
+    """
+    if isinstance(kind, str):
+        return new_job(kind, args, **options)
+    if args is not None:
+        raise TypeError("args: expected none beside a call, which brings its own")
+    return new_job(kind, **options)
+
+
+def described(jobs: Iterable[NewJob[R] | JobCall[R]]) -> Iterator[NewJob[R]]:
+    """Jobs, and calls as jobs."""
+    return (job if isinstance(job, NewJobObject) else new_job(job) for job in jobs)
 
 
 def new_id() -> str:
@@ -147,29 +226,7 @@ def new_id() -> str:
     return uuid7(time.time_ns() // 1_000_000, secrets.randbits(COUNTER_BITS))
 
 
-def encode_json(field: str, value: object) -> bytes:
-    """Write a value as JSON text.
-
-    Raises:
-        TypeError: a part of it has no JSON form.
-        ValueError: a number in it is NaN or infinite, or it contains itself.
-    """
-    try:
-        text = msgspec.json.encode(value)
-        # msgspec writes NaN and infinity as null, so only a text with a null in it need be looked through.
-        odd = _not_finite(msgspec.to_builtins(value)) if b"null" in text else None
-    except RecursionError:
-        raise ValueError(f"{field}: nested too deeply, or contains itself") from None
-    except (TypeError, OverflowError) as error:
-        raise TypeError(f"{field}: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from None
-    if odd is not None:
-        raise ValueError(f"{field}: expected JSON numbers, got {odd}")
-    return text
-
-
-def _called(call: JobCall) -> tuple[str, Raw, dict[str, Any]]:
+def _called(call: JobCall[Any]) -> tuple[str, Raw, dict[str, Any]]:
     """What a call of a job function brings. Its options have the names and units of the core's terms."""
     given: dict[str, Any] = {}
     for name, value in call.options.items():
@@ -187,7 +244,12 @@ def _called(call: JobCall) -> tuple[str, Raw, dict[str, Any]]:
 def _object(field: str, value: Mapping[str, Any]) -> Raw:
     if not isinstance(value, Mapping):
         raise TypeError(f"{field}: expected an object (a dict), got {type(value).__name__}")
-    return Raw(encode_json(field, value if isinstance(value, dict) else dict(value)))
+    try:
+        return Raw(encode_json(value if isinstance(value, dict) else dict(value)))
+    except TypeError as error:
+        raise TypeError(f"{field}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def _duration(value: Duration) -> float | str:
@@ -213,18 +275,3 @@ def _backoff(value: BackoffLike) -> BackoffRule:
         return Fixed(delay=_duration(value))
     delays = cast("Sequence[Duration]", value)  # mypy keeps Backoff, a tuple, among what this may be
     return Listed(delays=tuple(_duration(delay) for delay in delays))
-
-
-def _not_finite(tree: object) -> float | None:
-    """The first NaN or infinity in a tree of plain values. Iterative: the tree may be deep."""
-    waiting: list[Iterable[object]] = [(tree,)]
-    while waiting:
-        for value in waiting.pop():
-            if isinstance(value, float):
-                if not math.isfinite(value):
-                    return value
-            elif isinstance(value, dict):
-                waiting.append(value.values())
-            elif isinstance(value, list | tuple):
-                waiting.append(value)
-    return None

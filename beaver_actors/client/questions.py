@@ -1,4 +1,4 @@
-"""What a client can ask, each with the way to read its answer, for both transports. Nothing is sent here.
+"""What a client can ask, each with the way to read its answer, for all transports. Nothing is sent here.
 
 It also decides what to do with a refusal that may pass: wait as long as the caller has patience.
 """
@@ -14,7 +14,7 @@ from msgspec import UNSET
 from beaver_actors.client.core import REQUEST_BYTES_MAX
 from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refused
 from beaver_actors.client.new_jobs import NewJob
-from beaver_actors.client.views import Change, JobInfo, Page, Status, read_part
+from beaver_actors.client.views import Change, JobInfo, Page, Status, WorkerInfo, read_part
 from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
@@ -27,11 +27,13 @@ from beaver_actors.codec.wire import (
     ResumeRequest,
     RetryRequest,
     StatusRequest,
+    WorkersRequest,
 )
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
 from beaver_actors.codec.wire_objects import Receipt, StatusObject
 from beaver_actors.core.answers import RefusalCode
+from beaver_actors.core.job import DeadReason, JobState
 
 T = TypeVar("T")
 
@@ -88,7 +90,9 @@ class Patience:
         """
         if refusal.code not in PASSING or self._left <= 0:
             raise refusal
-        wait = min((refusal.retry_after or RETRY_SECONDS) * (1 + dice / 2), self._left)
+        told = refusal.retry_after
+        wait = RETRY_SECONDS if told is None or told <= 0 else min(told, self._left)
+        wait = min(wait * (1 + dice / 2), self._left)
         self._left -= wait
         return wait
 
@@ -146,6 +150,26 @@ def get(job_id: str) -> Question[JobInfo]:
     return Question(GetRequest(id="", job_id=checked_id(job_id)), lambda ok: read_part(JobInfo, ok.job))
 
 
+def first_page(
+    *,
+    state: JobState | str | None,
+    queue: str | None,
+    kind: str | None,
+    tag: str | None,
+    reason: DeadReason | None,
+    limit: int | None,
+    page_size: int,
+) -> ListRequest:
+    """What asks for the newest jobs that fit; `page` reads the answer, and `after` asks for the next ones.
+
+    Raises:
+        ValueError: there is no such state.
+    """
+    wanted = JobState(state) if state is not None else None
+    size = page_size if limit is None else max(1, min(page_size, limit))
+    return ListRequest(id="", state=wanted, queue=queue, kind=kind, tag=tag, reason=reason, limit=size)
+
+
 def page(request: ListRequest) -> Question[Page]:
     """Show some jobs."""
 
@@ -162,6 +186,11 @@ def status() -> Question[Status]:
     return Question(StatusRequest(id=""), lambda ok: read_part(StatusObject, ok.status))
 
 
+def workers() -> Question[tuple[WorkerInfo, ...]]:
+    """Show the workers on other machines."""
+    return Question(WorkersRequest(id=""), lambda ok: read_part(tuple[WorkerInfo, ...], ok.workers))
+
+
 def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple[Change, ...]]]:
     """Cancel, retry or delete jobs, in as many messages as it takes."""
     requests: dict[str, type[CancelRequest | RetryRequest | DeleteRequest]] = {
@@ -169,7 +198,7 @@ def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple
         "retry": RetryRequest,
         "delete": DeleteRequest,
     }
-    ids = [checked_id(job_id) for job_id in job_ids]
+    ids = [checked_id(job_id) for job_id in ([job_ids] if isinstance(job_ids, str) else job_ids)]
     for start in range(0, len(ids), JOB_IDS_MAX):
         yield Question(requests[word](id="", job_ids=ids[start : start + JOB_IDS_MAX]), _changes)
 

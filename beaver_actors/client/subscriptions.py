@@ -7,6 +7,7 @@ from where it stopped once all that waits has been taken. It sends nothing itsel
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
@@ -15,6 +16,7 @@ from msgspec import UNSET
 
 from beaver_actors.client.errors import ClientError, ProtocolError
 from beaver_actors.codec.wire import GapPush, Ok, SubscribeRequest
+from beaver_actors.codec.wire_fields import LSN_MAX
 from beaver_actors.codec.wire_objects import EventFilter, EventObject, StatusObject
 
 WAITING_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -25,7 +27,7 @@ PUSH_EVENTS: Final = 500
 Item: TypeAlias = EventObject | GapPush
 
 
-class Subscription:
+class Subscription(ABC):
     """What events and status have in common.
 
     Args:
@@ -44,9 +46,9 @@ class Subscription:
         self.error: ClientError | None = None
         """Why nothing more will come."""
 
+    @abstractmethod
     def request(self) -> SubscribeRequest:
         """What to ask the server for now; `id` is filled in by the core."""
-        raise NotImplementedError
 
     def accept(self, reply: Ok) -> None:
         """Take note of the server's agreement.
@@ -95,16 +97,20 @@ class EventSubscription(Subscription):
         if reply.lsn is UNSET:
             raise ProtocolError("the server agreed to a subscription without saying where it begins")
         if self.position is None:
-            self.position = reply.lsn
+            self.position = _checked(reply.lsn)
         super().accept(reply)
 
     def push(self, items: Sequence[Item], size_bytes: int) -> None:
-        """Take what the server sent; what has come before is dropped."""
+        """Take what the server sent; what has come before is dropped.
+
+        Raises:
+            ProtocolError: a position that there cannot be.
+        """
         fresh: list[Item] = []
         for item in items:
             lsn = item.to_lsn if isinstance(item, GapPush) else item.lsn
             if self.position is None or lsn > self.position:
-                self.position = lsn
+                self.position = _checked(lsn)
                 fresh.append(item)
         if fresh:
             self._waiting.append((fresh, size_bytes))
@@ -145,3 +151,10 @@ class StatusSubscription(Subscription):
         """Give the newest status if it has not been taken."""
         newest, self._newest = self._newest, None
         return newest
+
+
+def _checked(lsn: int) -> int:
+    """A position to ask for again later; one that no server takes would end the client then."""
+    if not 0 <= lsn <= LSN_MAX:
+        raise ProtocolError("the server sent a position that there cannot be")
+    return lsn

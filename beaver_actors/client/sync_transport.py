@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import threading
 import time
 from contextlib import suppress
-from typing import Final
 
-from websockets.exceptions import ConnectionClosed
-
-from beaver_actors.client.core import MESSAGE_BYTES_MAX, Core, reconnect_seconds
-from beaver_actors.client.errors import (
-    ClientError,
-    ConnectFailed,
-    ConnectionLost,
-    ProtocolError,
-    closed_by_server,
-    oversized,
-)
-from beaver_actors.client.sync_opening import CLOSE_SECONDS, Connection, Opener
+from beaver_actors.client.chance import draw
+from beaver_actors.client.core import CLOSED, Core, reconnect_seconds
+from beaver_actors.client.errors import ClientError, ConnectFailed, ConnectionLost, ProtocolError
+from beaver_actors.client.sync_opening import Connection, Opener
+from beaver_actors.client.websockets_peer import CLOSE_SECONDS, ConnectionClosed, why_closed
 from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_decode import Form
-
-CLOSED: Final = "the client is closed"
 
 log = logging.getLogger("beaver_actors.client")
 
@@ -177,7 +166,7 @@ class Transport:
             connection.close(1002, "not understood")
             return error, useful
         except ConnectionClosed as closed:
-            return _why(closed), useful
+            return why_closed(closed), useful
 
     def _write(self) -> None:
         while True:
@@ -195,17 +184,8 @@ class Transport:
                 connection.send(data)
 
 
-def _why(closed: ConnectionClosed) -> ClientError:
-    """Who ended the connection, and what that means."""
-    if closed.sent is not None and closed.sent.code == 1009 and not closed.rcvd_then_sent:
-        return oversized(MESSAGE_BYTES_MAX)
-    if closed.rcvd is not None:
-        return closed_by_server(closed.rcvd.code, closed.rcvd.reason)
-    return ConnectionLost(f"the connection broke: {closed.__cause__ or closed}")
-
-
 def _pause(failures: int) -> float:
-    return reconnect_seconds(failures, secrets.randbits(53) / 2**53)
+    return reconnect_seconds(failures, draw())
 
 
 def _left(deadline: float | None) -> float | None:

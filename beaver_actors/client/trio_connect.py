@@ -6,16 +6,17 @@ What goes wrong in the block comes out as it is, never wrapped in a group.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
 
 from beaver_actors.client.address import DEFAULT_URL, parse_url
+from beaver_actors.client.async_client import Client
 from beaver_actors.client.core import SUBPROTOCOLS
+from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.opening import Opener
-from beaver_actors.client.trio_client import Client
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.codec.wire_decode import Form
 
@@ -32,6 +33,7 @@ async def connect(
     patience: float = 0.0,
     form: Form = "json",
     tls: ssl.SSLContext | None = None,
+    on_enqueue: Sequence[OnEnqueue] = (),
 ) -> AsyncGenerator[Client, None]:
     """Connect to a server: `async with connect() as client: …`.
 
@@ -48,6 +50,7 @@ async def connect(
             `overloaded`, `storage_full`, `draining`), before `Refused` is raised; 0 raises at once.
         form: "json" or "cbor".
         tls: for wss; the system's trusted certificates if not given.
+        on_enqueue: hooks that are shown each job before it is sent, and may change it.
 
     Raises:
         ConnectFailed: there is no connection; says why.
@@ -61,7 +64,7 @@ async def connect(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.run, connection)
             try:
-                yield Client(transport, patience)
+                yield Client(transport, patience, on_enqueue)
             except BaseException as error:  # noqa: BLE001  # raised again below, not in a group
                 failure = error
             await transport.close()

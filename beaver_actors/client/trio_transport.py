@@ -7,23 +7,44 @@ What requests and replies mean is the core's business.
 from __future__ import annotations
 
 import logging
-import secrets
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
-from beaver_actors.client.core import Core, reconnect_seconds
+from beaver_actors.client.chance import draw
+from beaver_actors.client.core import CLOSED, Core, reconnect_seconds
 from beaver_actors.client.errors import ConnectFailed, ConnectionLost
 from beaver_actors.client.link import Link
+from beaver_actors.client.loop import Event
 from beaver_actors.client.opening import Connection, Opener
 from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_decode import Form
 
 CLOSE_SECONDS: Final = 5.0
 """For writing what is left and for the server's goodbye."""
-CLOSED: Final = "the client is closed"
 
 log = logging.getLogger("beaver_actors.client")
+
+
+class TrioLoop:
+    """What the client needs of Trio."""
+
+    def event(self) -> Event:
+        """An event that has not happened."""
+        return trio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        await trio.sleep(seconds)
+
+    async def checkpoint(self) -> None:
+        """Let others run, and end here if the task is cancelled."""
+        await trio.lowlevel.checkpoint()
+
+    async def checkpoint_if_cancelled(self) -> None:
+        """End here if the task is cancelled."""
+        await trio.lowlevel.checkpoint_if_cancelled()
 
 
 class Transport:
@@ -33,9 +54,18 @@ class Transport:
         form: how messages are written.
         opener: connects.
         reconnect: whether to connect again when the connection is lost.
+        dice: draws chance from [0, 1), for the length of pauses; from the system if not given.
     """
 
-    def __init__(self, form: Form, opener: Opener, reconnect: bool) -> None:
+    def __init__(
+        self,
+        form: Form,
+        opener: Opener,
+        reconnect: bool,
+        dice: Callable[[], float] | None = None,
+    ) -> None:
+        self.dice = dice or draw
+        self.loop = TrioLoop()
         self.core = Core(form, self._wake)
         self._opener = opener
         self._reconnect = reconnect
@@ -118,8 +148,7 @@ class Transport:
             raise ConnectFailed(CLOSED)
         with trio.CancelScope() as self._connecting:
             while True:
-                dice = secrets.randbits(53) / 2**53
-                await trio.sleep(reconnect_seconds(self._failures, dice))
+                await trio.sleep(reconnect_seconds(self._failures, self.dice()))
                 try:
                     return await self._opener.open()
                 except ConnectFailed as error:

@@ -5,17 +5,20 @@ This file turns wire messages into these; it asks nobody. All of them can be wri
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from beaver_actors.client.errors import JobCancelled, JobFailed, JobGone, ProtocolError
+from beaver_actors.client.errors import JobCancelled, JobFailed, JobGone, ProtocolError, UnexpectedResult
+from beaver_actors.codec.json_text import tame_numbers
 from beaver_actors.codec.wire import GapPush
 from beaver_actors.codec.wire_decode import read
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_objects import BackoffRule, ChangeObject, EventError, EventObject, StatusObject
+from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import WaitReason
 from beaver_actors.core.job import FINISHED, DeadReason, JobState
 
@@ -25,6 +28,10 @@ Change: TypeAlias = ChangeObject
 """What a command did to the job or queue `name`: whether it `changed`, else the `code` that says why not."""
 Status: TypeAlias = StatusObject
 """The counts of the whole queue at one moment, as the protocol has them."""
+
+
+WorkerInfo: TypeAlias = WorkerObject
+"""A worker on another machine at one moment, as the protocol has it."""
 
 
 class AttemptFailure(Struct, frozen=True, kw_only=True):
@@ -154,6 +161,15 @@ class FinishedJob(Struct, frozen=True, kw_only=True):
             case _:
                 raise JobFailed(self.id, self.reason, self.errors)
 
+    def value_as(self, read: Callable[[Any], T]) -> T:
+        """Returns the result as `read` makes it; raises as `value`, or UnexpectedResult where `read`
+        fails."""
+        value = self.value()
+        try:
+            return read(value)
+        except ValueError as error:
+            raise UnexpectedResult(self.id, str(error)) from None
+
 
 ENDINGS = frozenset({"job_completed", "job_died", "job_cancelled", "job_deleted"})
 """The events after which a job will not run any more, unless someone puts it back."""
@@ -199,7 +215,7 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
 
 
 def read_part(type_: type[T], raw: Raw | UnsetType) -> T:
-    """Read one part of a reply.
+    """Read one part of a reply. A number in it that Python cannot hold, such as 1e999, is its text.
 
     Raises:
         ProtocolError: it is missing or not that.
@@ -207,14 +223,22 @@ def read_part(type_: type[T], raw: Raw | UnsetType) -> T:
     if raw is UNSET:
         raise ProtocolError(f"the server's reply lacks the part that holds {type_}")
     try:
-        return read(type_, raw)
+        try:
+            return read(type_, raw)
+        except WireError:
+            return read(type_, Raw(tame_numbers(bytes(raw))))
     except WireError as error:
         raise ProtocolError(f"the server sent a reply that cannot be read: {error.message}") from None
 
 
 def plain(raw: Raw | UnsetType) -> Any:
-    """The value of JSON text; None if it is left out."""
-    return None if raw is UNSET else _decode(raw)
+    """The value of JSON text; None if it is left out. A number that Python cannot hold is its text."""
+    if raw is UNSET:
+        return None
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError:
+        return _decode(tame_numbers(bytes(raw)))
 
 
 _decode = msgspec.json.Decoder().decode

@@ -8,13 +8,15 @@ not understood to the last field is refused, never skipped. This file knows noth
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 import cbor2
 import msgspec
 
+from beaver_actors.codec.ranges import Time, beyond, beyond_in_terms
 from beaver_actors.core.facts import (
     EVENT_NAMES,
     Fact,
@@ -57,7 +59,16 @@ FACT_CODES: Mapping[int, type[Fact]] = {
 
 _CODE_OF: Mapping[type[Fact], int] = {fact: code for code, fact in FACT_CODES.items()}
 _ENQUEUED = _CODE_OF[JobEnqueued]
+_STARTED = _CODE_OF[JobStarted]
 _TERMS = JobEnqueued._fields.index("terms")
+_ERROR_AT = {fact: fact._fields.index("error") for fact in FACT_CODES.values() if "error" in fact._fields}
+_BYTES_AT = {
+    fact: place
+    for fact in FACT_CODES.values()
+    for place, name in enumerate(fact._fields)
+    if name in ("args", "progress", "result")
+}
+_BYTES = frozenset({bytes, type(None)})
 _DEPTH_MAX = 8  # batch, fact, error: three are in use
 
 T = TypeVar("T")
@@ -70,22 +81,44 @@ class CodecError(ValueError):
 def encode_facts(facts: Sequence[Fact]) -> bytes:
     """Return the body of a frame.
 
-    The bytes are decoded again before they are returned: what could not be read after a restart must not be
-    written and acknowledged now.
+    What could not be read after a restart must not be written and acknowledged now, so every fact goes
+    through the check that reading makes. Only of CBOR itself it is taken on trust that plain text, bytes and
+    numbers come back as they were; what is not plain is refused.
 
     Raises:
         CodecError: a fact that the format cannot hold, or that would come back as another.
     """
     rows: list[tuple[Any, ...]] = []
-    for fact in facts:
-        if isinstance(fact, JobEnqueued):
-            packed = pack_terms(fact.terms)
-            rows.append((_ENQUEUED, *fact[:_TERMS], packed, *fact[_TERMS + 1 :]))
-        else:
-            rows.append((_CODE_OF[type(fact)], *fact))
+    groups: dict[type[Fact], tuple[list[int], list[Any]]] = {}
+    terms: Terms | None = None
+    packed = b""
+    for place, fact in enumerate(cast(Sequence[Any], facts)):
+        kind = type(fact)
+        # Plain tuples, inside too: what has the right class is not looked into by what is to check it.
+        values: tuple[Any, ...] = fact[:]
+        if kind in _ERROR_AT and isinstance(fact[_ERROR_AT[kind]], tuple):
+            at = _ERROR_AT[kind]
+            values = (*fact[:at], fact[at][:], *fact[at + 1 :])
+        elif kind is JobEnqueued:
+            if fact[_TERMS] is not terms:
+                packed = pack_terms(fact[_TERMS])
+                terms = fact[_TERMS]
+            values = (*fact[:_TERMS], packed, *fact[_TERMS + 1 :])
+        group = groups.get(kind)
+        if group is None:
+            group = groups[kind] = [], []
+        group[0].append(place)
+        group[1].append(values)
+        if kind is JobStarted and fact[-1] is None:
+            # A field that came later is left out while it says nothing: the bytes are what they always were.
+            values = values[:-1]
+        rows.append((_CODE_OF[kind], *values))
     body = dump(rows)
-    if decode_facts(body) != list(facts):
-        raise CodecError("these facts do not come back as they are")
+    for kind, (places, group_values) in groups.items():
+        if _checked(_CODE_OF[kind], places, group_values) != group_values or not _has_bytes(
+            kind, group_values
+        ):
+            raise CodecError(f"a fact among {len(places)} {EVENT_NAMES[kind]} would not come back as it is")
     return body
 
 
@@ -93,13 +126,13 @@ def decode_facts(body: bytes) -> list[Fact]:
     """Read the body of a frame.
 
     Raises:
-        CodecError: anything but an array of known facts, each complete, each field of its type.
+        CodecError: anything but an array of known facts, each complete, each field of its type and range.
     """
     rows = load(body)
     if type(rows) is not list:
         raise CodecError(f"expected an array of facts, got {type(rows).__name__}")
     # All facts of one kind are checked in one call, which costs a tenth of a call for each.
-    places: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
         if type(row) is not list or not row:
             raise CodecError(f"facts[{place}]: expected an array that begins with a code, got {row!r:.80}")
@@ -107,42 +140,67 @@ def decode_facts(body: bytes) -> list[Fact]:
         if type(code) is not int or code not in FACT_CODES:
             raise CodecError(f"facts[{place}]: unknown fact code {code!r:.80}")
         del row[0]
-        places.setdefault(code, []).append(place)
-    for code, group in places.items():
-        for place, fact in zip(group, _convert_group(code, group, rows), strict=True):
+        groups.setdefault(code, []).append(place)
+    for code, places in groups.items():
+        facts = _checked(code, places, [rows[place] for place in places])
+        if code == _ENQUEUED:
+            facts = _unpacked_enqueued(facts)
+        if len(groups) == 1:
+            return facts
+        for place, fact in zip(places, facts, strict=True):
             rows[place] = fact
     return rows
 
 
-def _convert_group(code: int, group: list[int], rows: list[Any]) -> list[Fact]:
+def _checked(code: int, places: Sequence[int], values: Sequence[Sequence[Any]]) -> list[Any]:
+    """These values as facts of one kind, terms still packed; each complete, each field of its type and range.
+
+    Args:
+        places: where in the body they stand, for the message.
+    """
     try:
-        facts: list[Any] = msgspec.convert(
-            [rows[place] for place in group], _LIST_OF[code], builtin_types=(bytes,)
-        )
+        facts: list[Any] = msgspec.convert(values, _LIST_OF[code], builtin_types=(bytes,))
     except msgspec.ValidationError:
         # Once more, one by one, to name the fact and the field.
         fact_type = FACT_CODES[code]
-        for place in group:
+        for place, value in zip(places, values, strict=True):
             where = f"facts[{place}] ({EVENT_NAMES[fact_type]})"
-            convert(rows[place], _ROWS.get(code, fact_type), where, fact_type._fields)
+            convert(value, _ROWS.get(code, fact_type), where, fact_type._fields)
         raise
-    if code == _ENQUEUED:
-        return [
-            JobEnqueued(job_id, at_ms, unpack_terms(terms), args, run_at_ms, expires_at_ms)
-            for job_id, at_ms, terms, args, run_at_ms, expires_at_ms in facts
-        ]
+    if code != _ENQUEUED and (found := beyond(facts)):
+        position, name = found
+        raise CodecError(f"facts[{places[position]}] ({EVENT_NAMES[FACT_CODES[code]]}).{name}: out of range")
     return facts
+
+
+def _has_bytes(kind: type[Fact], values: Sequence[Sequence[Any]]) -> bool:
+    """Whether what should be bytes is: another buffer passes for bytes when it is checked, and CBOR makes
+    something else of it."""
+    place = _BYTES_AT.get(kind)
+    return place is None or _BYTES.issuperset([type(value[place]) for value in values])
+
+
+def _unpacked_enqueued(packed: Sequence[_PackedEnqueued]) -> list[Fact]:
+    """These facts with their terms; equal times are one object, as they were when they were told."""
+    job_ids, ats, terms, args, run_ats, expiries = zip(*packed, strict=True)
+    known_terms = {value: unpack_terms(value) for value in set(terms)}
+    times = dict(zip(ats, ats, strict=True))
+    columns = (job_ids, map(times.get, ats), map(known_terms.get, terms), args)
+    return list(map(_new_enqueued, zip(*columns, map(times.get, run_ats, run_ats), expiries, strict=True)))
+
+
+_new_enqueued: Callable[[tuple[Any, ...]], JobEnqueued] = partial(tuple.__new__, JobEnqueued)
 
 
 class _PackedEnqueued(NamedTuple):
     """`JobEnqueued` with its terms still packed."""
 
     job_id: str
-    at_ms: int
+    at_ms: Time
     terms: bytes
     args: bytes
-    run_at_ms: int
-    expires_at_ms: int | None = None
+    run_at_ms: Time
+    expires_at_ms: Time | None = None
 
 
 _ROWS: Mapping[int, type[Any]] = {_ENQUEUED: _PackedEnqueued}
@@ -158,8 +216,17 @@ _unpacked: dict[bytes, Terms] = {}
 
 
 def pack_terms(terms: Terms) -> bytes:
-    """Terms as CBOR bytes of their own, without the trailing fields that have their default value."""
-    packed = _packed.get(terms)
+    """Terms as CBOR bytes of their own, without the trailing fields that have their default value.
+
+    Raises:
+        CodecError: not terms that a job can have.
+    """
+    if type(terms) is not Terms:
+        raise CodecError(f"terms: expected terms, got {type(terms).__name__}")
+    try:
+        packed = _packed.get(terms)
+    except TypeError as error:  # a list among them
+        raise CodecError(f"terms: {error}") from None
     if packed is None:
         fields = list(terms)
         while fields and Terms._fields[len(fields) - 1] in Terms._field_defaults:
@@ -168,6 +235,8 @@ def pack_terms(terms: Terms) -> bytes:
                 break
             fields.pop()
         packed = dump(fields)
+        if unpack_terms(packed) != terms:
+            raise CodecError("these terms would not come back as they are")
         if len(_packed) >= _TERMS_KEPT:
             _packed.clear()
         _packed[terms] = packed
@@ -178,13 +247,15 @@ def unpack_terms(packed: object) -> Terms:
     """The terms in these bytes.
 
     Raises:
-        CodecError: not bytes, or not terms.
+        CodecError: not bytes, or not terms that a job can have.
     """
     if type(packed) is not bytes:
         raise CodecError(f"terms: expected bytes, got {type(packed).__name__}")
     terms = _unpacked.get(packed)
     if terms is None:
         terms = convert(load(packed), Terms, "terms", Terms._fields)
+        if name := beyond_in_terms(terms):
+            raise CodecError(f"terms.{name}: out of range")
         if len(_unpacked) >= _TERMS_KEPT:
             _unpacked.clear()
         _unpacked[packed] = terms

@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from beaver_actors.codec.fact_codec import CodecError, convert, dump, load, pack_terms, unpack_terms
+from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX, Lsn, Time
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
-from beaver_actors.core.job import AttemptError, DeadReason, Job, JobState, Trail
+from beaver_actors.codec.snapshot_checks import misfit
+from beaver_actors.core.job import WAITING, AttemptError, DeadReason, Extras, Job, JobState, Trail
 from beaver_actors.core.state import Queue, State, Totals
+from beaver_actors.core.transitions import TRANSITIONS
 
 FORMAT_VERSION = 1
 
@@ -40,6 +43,9 @@ STATE_CODES: dict[int, JobState] = {
 }
 """Numbers on disk. Never change or reuse one."""
 _CODE_OF = {state: code for code, state in STATE_CODES.items()}
+_KNOWN = frozenset(_CODE_OF[state] for state, _ in TRANSITIONS if state is not None)
+_WAITING = frozenset(code for code, state in STATE_CODES.items() if state in WAITING)
+_IN_FLIGHT, _DEAD = _CODE_OF[JobState.IN_FLIGHT], _CODE_OF[JobState.DEAD]
 
 
 class SnapshotHeader(NamedTuple):
@@ -59,21 +65,23 @@ class QueueRow(NamedTuple):
 
     name: str
     paused: bool
-    turn: int
+    turn: Lsn
 
 
 class TrailRow(NamedTuple):
-    """A `Trail` as it is stored: its fields, in its order."""
+    """A `Trail` as it is stored: its fields, in its order, without the counts, which are columns. Fields with
+    a default may be absent."""
 
-    started_ms: int | None
-    finished_ms: int | None
+    started_ms: Time | None
+    finished_ms: Time | None
     worker_id: str | None
-    deadline_ms: int | None
+    deadline_ms: Time | None
     cancel_requested: bool
     reason: DeadReason | None
     progress: bytes | None
     result: bytes | None
-    errors: list[AttemptError]
+    errors: tuple[AttemptError, ...]
+    lease_ms: Time | None = None
 
 
 JOB_COLUMNS: dict[str, Any] = {
@@ -81,19 +89,22 @@ JOB_COLUMNS: dict[str, Any] = {
     "terms": list[int],  # a place among the chunk's terms
     "args": list[bytes],
     "state": list[int],
-    "created_ms": list[int],
-    "run_at_ms": list[int],
-    "expires_at_ms": list[int | None],
-    "order": list[int],
-    "lsn": list[int],
-    "attempt": list[int],
-    "rescues": list[int],
-    "fence": list[int],
+    "created_ms": list[Time],
+    "run_at_ms": list[Time],
+    "expires_at_ms": list[Time | None],
+    "order": list[Lsn],
+    "lsn": list[Lsn],
+    "attempt": list[Lsn],
+    "rescues": list[Lsn],
+    "fence": list[Lsn],
     "trail": list[TrailRow | None],
 }
-"""The fields of `Job`, in its order. Jobs are stored by column: one type check for a thousand values."""
-_job_values = attrgetter(*JOB_COLUMNS)
+"""What is stored of a job, by column: one type check for a thousand values. Where a `Job` keeps a value is
+its own affair: `expires_at_ms` stands in its extras, the counts of attempts in its trail."""
+_KEPT = ("id", "terms", "args", "state", "created_ms", "run_at_ms", "extras", "order", "lsn", "trail")
+_job_values = attrgetter(*_KEPT)
 _trail_values = attrgetter(*TrailRow._fields)
+_counts = attrgetter("attempt", "rescues", "fence")
 
 
 def encode_snapshot(state: State, *, epoch: int, chain: int) -> Iterator[bytes]:
@@ -124,7 +135,7 @@ def decode_snapshot(read: Callable[[int], bytes]) -> tuple[SnapshotHeader, State
     Raises:
         BadHeader: not a snapshot, cut short, or its header does not match its checksum.
         UnknownVersion: sound, but of another version.
-        CodecError: a chunk is damaged, missing or not understood; the text says where.
+        CodecError: a chunk is damaged, missing, not understood or makes no sense; the text says where.
     """
     header, crc = _read_header(read(_HEADER.size))
     chunks = _read_chunks(read, crc)
@@ -136,6 +147,9 @@ def decode_snapshot(read: Callable[[int], bytes]) -> tuple[SnapshotHeader, State
         raise CodecError(f"unknown number or name {error}") from None
     if len(state.jobs) != header.job_count:
         raise CodecError(f"expected {header.job_count} jobs, found {len(state.jobs)} different ones")
+    came, went = state.totals.enqueued, state.totals.deleted
+    if came - went != header.job_count:
+        raise CodecError(f"chunk 0: {came} jobs came and {went} were deleted; there are {header.job_count}")
     return header, state
 
 
@@ -163,11 +177,21 @@ def _trail_size(trail: Trail) -> int:
 
 def _encode_jobs(jobs: Iterable[Job]) -> bytes:
     terms: dict[bytes, int] = {}
-    columns = dict(zip(JOB_COLUMNS, map(list, zip(*map(_job_values, jobs), strict=True)), strict=True))
+    columns: dict[str, Any] = dict(zip(_KEPT, zip(*map(_job_values, jobs), strict=True), strict=True))
     columns["terms"] = [terms.setdefault(pack_terms(value), len(terms)) for value in columns["terms"]]
     columns["state"] = [_CODE_OF[state] for state in columns["state"]]
-    columns["trail"] = [trail and _trail_values(trail) for trail in columns["trail"]]
-    return dump([list(terms), list(columns.values())])
+    columns["expires_at_ms"] = [extras and extras.expires_at_ms for extras in columns["extras"]]
+    trails = columns["trail"]
+    counts = zip(*[(0, 0, 0) if trail is None else _counts(trail) for trail in trails], strict=True)
+    columns["attempt"], columns["rescues"], columns["fence"] = counts
+    columns["trail"] = [trail and _trail_row(trail) for trail in trails]
+    return dump([list(terms), [columns[name] for name in JOB_COLUMNS]])
+
+
+def _trail_row(trail: Trail) -> tuple[Any, ...]:
+    """What is stored of a trail. A field that came later is left out while it says nothing."""
+    row: tuple[Any, ...] = _trail_values(trail)
+    return row[:-1] if trail.lease_ms is None else row
 
 
 def _read_header(data: bytes) -> tuple[SnapshotHeader, int]:
@@ -180,7 +204,10 @@ def _read_header(data: bytes) -> tuple[SnapshotHeader, int]:
         raise BadHeader("snapshot header does not match its checksum")
     if version != FORMAT_VERSION:
         raise UnknownVersion(version, FORMAT_VERSION)
-    return SnapshotHeader(*values), crc
+    header = SnapshotHeader(*values)
+    if header.lsn > LSN_MAX or header.epoch > EPOCH_MAX:
+        raise BadHeader("snapshot header with numbers that are never written")
+    return header, crc
 
 
 def _read_chunks(read: Callable[[int], bytes], crc: int) -> Iterator[bytes]:
@@ -209,11 +236,13 @@ def _read_chunks(read: Callable[[int], bytes], crc: int) -> Iterator[bytes]:
 
 def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
     time_ms, totals, died, queues = convert(
-        load(chunk), tuple[int, dict[str, int], dict[str, int], list[QueueRow]], "chunk 0"
+        load(chunk), tuple[Time, dict[str, Lsn], dict[str, Lsn], list[QueueRow]], "chunk 0"
     )
     unknown = totals.keys() - {field.name for field in fields(Totals)}
     if unknown:
         raise CodecError(f"chunk 0: unknown totals {sorted(unknown)}")
+    if len({row.name for row in queues}) != len(queues):
+        raise CodecError("chunk 0: a queue stands there twice")
     return State(
         lsn=header.lsn,
         time_ms=time_ms,
@@ -236,11 +265,40 @@ def _decode_jobs(state: State, chunk: bytes, where: str) -> None:
     orders = [arrived, *columns["order"]]
     if orders[-1] > state.lsn or not all(map(lt, orders, orders[1:])):
         raise CodecError(f"{where}: jobs are not in the order of arrival, or from the future")
+    if orders[1:] and (
+        found := misfit(columns, state.lsn, known=_KNOWN, waiting=_WAITING, in_flight=_IN_FLIGHT, dead=_DEAD)
+    ):
+        raise CodecError(f"{where}: {found}")
     terms = {place: unpack_terms(value) for place, value in enumerate(packed)}
     for value in terms.values():
         if value.queue not in state.queues:
             raise CodecError(f"{where}: there is no queue {value.queue}")
     columns["terms"] = [terms[place] for place in columns["terms"]]
     columns["state"] = [STATE_CODES[code] for code in columns["state"]]
-    columns["trail"] = [row and Trail(*row) for row in columns["trail"]]
-    state.jobs.update(zip(columns["id"], map(Job, *columns.values()), strict=True))
+    expiries, counts = columns["expires_at_ms"], (columns["attempt"], columns["rescues"], columns["fence"])
+    nothing = [None] * len(expiries)  # what a column mostly is, so that is not asked job by job
+    columns["extras"] = (
+        nothing if expiries == nothing else [at_ms if at_ms is None else Extras(at_ms) for at_ms in expiries]
+    )
+    if columns["trail"] != nothing:
+        columns["trail"] = list(map(_trail, *counts, columns["trail"]))
+    _share_numbers(columns)
+    jobs = map(Job, *(columns[name] for name in _KEPT))
+    state.jobs.update(zip(columns["id"], jobs, strict=True))
+
+
+def _trail(attempt: int, rescues: int, fence: int, row: TrailRow | None) -> Trail | None:
+    return None if row is None else Trail(attempt, rescues, fence, *row)
+
+
+def _share_numbers(columns: dict[str, Any]) -> None:
+    """Let equal numbers be one object, as they are in a state that came to be fact by fact: each would cost
+    every job another 32 bytes."""
+    for name, other in (("lsn", "order"), ("run_at_ms", "created_ms")):
+        if columns[name] == columns[other]:
+            columns[name] = columns[other]
+    created, run_at = columns["created_ms"], columns["run_at_ms"]
+    known = dict(zip(created, created, strict=True))
+    if len(known) < len(created):
+        columns["created_ms"] = shared = list(map(known.__getitem__, created))
+        columns["run_at_ms"] = shared if run_at is created else list(map(known.get, run_at, run_at))

@@ -17,14 +17,24 @@ from beaver_actors.codec.wire_fields import (
     DURATION,
     KIND_PATTERN,
     PAGE_JOBS_MAX,
+    PID_MAX,
     QUEUE_PATTERN,
+    REPORTS_MAX,
     TAG_CHARS_MAX,
+    WORKER_KINDS_MAX,
+    WORKER_QUEUES_MAX,
+    WORKER_TEXT_CHARS_MAX,
+    Fence,
+    Fences,
     JobId,
     JobIds,
+    Kind,
     Lsn,
     QueueName,
     RequestId,
     Seconds,
+    Slots,
+    WorkerId,
     about,
 )
 from beaver_actors.codec.wire_objects import (
@@ -33,6 +43,13 @@ from beaver_actors.codec.wire_objects import (
     EventObject,
     NewJobObject,
     StatusObject,
+)
+from beaver_actors.codec.wire_worker_objects import (
+    LeasedJobObject,
+    ProgressObject,
+    ReportObject,
+    ReportReceipt,
+    WorkerLimits,
 )
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.job import DeadReason, JobState
@@ -136,6 +153,59 @@ class ResumeRequest(_Request, tag="resume"):
     queue: QueueName
 
 
+class RegisterRequest(_Request, tag="register"):
+    """From now on this connection is that of a worker. Reply: `lease`, `heartbeat`, `limits`, and what it
+    must know of the leases it names: `lost`, `cancel`, `overdue`."""
+
+    worker_id: WorkerId
+    kinds: Annotated[list[Kind], about("The kinds that it can run.", minItems=1, maxItems=WORKER_KINDS_MAX)]
+    queues: Annotated[
+        dict[QueueName, int] | None,
+        about(
+            "The queues it serves, each with a weight: how often it gets a turn among those of one priority. "
+            "All queues if there is none.",
+            minProperties=1,
+            maxProperties=WORKER_QUEUES_MAX,
+        ),
+    ] = None
+    slots: Slots = 0
+    fences: Annotated[
+        Fences, about("After a reconnect: what it runs, and what it has reported without an answer.")
+    ] = []
+    host: Annotated[str, about("For people.", maxLength=WORKER_TEXT_CHARS_MAX)] = ""
+    pid: Annotated[int, about("For people.", minimum=0, maximum=PID_MAX)] = 0
+    version: Annotated[str, about("For people.", maxLength=WORKER_TEXT_CHARS_MAX)] = ""
+
+
+class ReadyRequest(_Request, tag="ready"):
+    """The worker can hold so many jobs at the same time from now on; 0: no more, for it drains. Jobs come as
+    `lease` pushes while it holds fewer. Reply: nothing but `ok`."""
+
+    slots: Slots
+
+
+class HeartbeatRequest(_Request, tag="heartbeat"):
+    """The worker lives; these leases begin anew. Reply: `lost`, `cancel`, `overdue`."""
+
+    fences: Annotated[Fences, about("What it runs, and what it has reported without an answer.")]
+
+
+class ReportRequest(_Request, tag="report"):
+    """How attempts ended, and how far others are. Reply: `reports`, a `ReportReceipt` for each in order; it
+    is sent when they are on disk. A stale lease is told there, and changes nothing (P4)."""
+
+    reports: Annotated[list[ReportObject], about("Outcomes.", maxItems=REPORTS_MAX)] = []
+    progress: Annotated[list[ProgressObject], about("Progress.", maxItems=REPORTS_MAX)] = []
+
+
+class DeregisterRequest(_Request, tag="deregister"):
+    """The worker ends, and runs nothing any more: what it still holds goes back, without using an attempt."""
+
+
+class WorkersRequest(_Request, tag="workers"):
+    """Show the workers on other machines. Reply: `workers`."""
+
+
 Request: TypeAlias = (
     EnqueueRequest
     | GetRequest
@@ -148,6 +218,12 @@ Request: TypeAlias = (
     | DeleteRequest
     | PauseRequest
     | ResumeRequest
+    | RegisterRequest
+    | ReadyRequest
+    | HeartbeatRequest
+    | ReportRequest
+    | DeregisterRequest
+    | WorkersRequest
 )
 
 
@@ -162,6 +238,24 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     status: Annotated[Raw | UnsetType, about("status: a `StatusObject`.")] = UNSET
     changes: list[ChangeObject] | UnsetType = UNSET
     subscription: str | UnsetType = UNSET
+    lease: Annotated[
+        int | float | UnsetType, about("register: seconds for which the worker may be silent.")
+    ] = UNSET
+    heartbeat: Annotated[
+        int | float | UnsetType, about("register: seconds between two heartbeats, at most.")
+    ] = UNSET
+    limits: WorkerLimits | UnsetType = UNSET
+    lost: Annotated[list[Fence] | UnsetType, about("register, heartbeat: leases that it does not hold.")] = (
+        UNSET
+    )
+    cancel: Annotated[
+        list[Fence] | UnsetType, about("register, heartbeat: attempts that someone wants stopped.")
+    ] = UNSET
+    overdue: Annotated[
+        list[Fence] | UnsetType, about("register, heartbeat: attempts whose timeout has passed.")
+    ] = UNSET
+    reports: list[ReportReceipt] | UnsetType = UNSET
+    workers: Annotated[Raw | UnsetType, about("workers: `WorkerObject`s.")] = UNSET
 
 
 class Error(Struct, kw_only=True, tag_field="type", tag="error"):
@@ -201,8 +295,30 @@ class GapPush(Struct, kw_only=True, tag_field="type", tag="gap", rename={"from_l
     to_lsn: Lsn
 
 
+class LeasePush(Struct, kw_only=True, tag_field="type", tag="lease"):
+    """Jobs for a worker to run."""
+
+    jobs: list[LeasedJobObject]
+
+
+class NoticePush(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="notice"):
+    """What a worker should know of its leases at once; replies to heartbeats repeat it."""
+
+    lost: Annotated[list[Fence], about("These are no longer its: stop, and do not report.")] = []
+    cancel: Annotated[list[Fence], about("Someone wants these stopped.")] = []
+    overdue: Annotated[
+        list[Fence], about("The timeout of these has passed; they will be taken from it.")
+    ] = []
+
+
+WorkerPush: TypeAlias = LeasePush | NoticePush
 Push: TypeAlias = StatusPush | EventPush | EventsPush | GapPush
-Reply: TypeAlias = Ok | Error | StatusPush | EventPush | EventsPush | GapPush
+Reply: TypeAlias = Ok | Error | StatusPush | EventPush | EventsPush | GapPush | LeasePush | NoticePush
+
+WorkerRequest: TypeAlias = (
+    RegisterRequest | ReadyRequest | HeartbeatRequest | ReportRequest | DeregisterRequest
+)
+"""What only workers say, on a connection that is theirs."""
 
 REQUESTS: tuple[type[msgspec.Struct], ...] = get_args(Request)
 REPLIES: tuple[type[msgspec.Struct], ...] = get_args(Reply)

@@ -18,8 +18,10 @@ from beaver_actors.codec.wire_objects import (
     StatusObject,
 )
 from beaver_actors.codec.wire_times import time_text
+from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import Answer, Changed, Enqueued, Found, JobView, Page, Refused, Status
 from beaver_actors.core.durations import seconds
+from beaver_actors.core.workers import FleetCount
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """JSON of the jobs on one page; a single job may be larger. Far below what clients take as one message."""
@@ -36,6 +38,7 @@ class NodeView(NamedTuple):
     draining: bool
     workers: int
     sessions: int
+    fleet: FleetCount = FleetCount()
 
 
 def reply(re: str, answer: Answer) -> Ok | Error:
@@ -158,6 +161,7 @@ def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:
         started_at=time_text(node.started_ms),
         workers=node.workers,
         sessions=node.sessions,
+        fleet=FleetObject(**node.fleet._asdict()),
     )
 
 

@@ -14,16 +14,34 @@ from typing import Any, NoReturn
 import cbor2
 import msgspec
 
+from beaver_actors.codec.json_text import INT64_MIN, UINT64_MAX, tame_numbers
 from beaver_actors.codec.wire_errors import WireError, shorten
 from beaver_actors.codec.wire_fields import DEPTH_MAX, REQUEST_ID_CHARS_MAX
+
+MESSAGE_DEPTH_MAX = DEPTH_MAX + 8
+"""Arguments and results may have `DEPTH_MAX` levels of their own; a message puts a few around them."""
 
 _plain = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 
 def cbor_from_json(text: bytes) -> bytes:
-    """Turn a message that we have written from JSON into CBOR."""
+    """Turn a request that we have written from JSON into CBOR.
+
+    Raises:
+        WireError: it holds a number that only JSON can carry. A server would not be able to say whose
+            request that was.
+    """
+    if tame_numbers(text, int64=True) != text:
+        message = "the message: expected numbers of at most 64 bits, got a larger one; JSON carries it"
+        raise WireError("bad_request", message)
     return cbor2.dumps(_plain.decode(text))
+
+
+def readable_cbor_from_json(text: bytes) -> bytes:
+    """Turn a reply that we have written from JSON into CBOR. Numbers that only JSON can say become text, so
+    that any reader can read the rest."""
+    return cbor2.dumps(_plain.decode(tame_numbers(text, int64=True)))
 
 
 def json_from_cbor(data: bytes) -> bytes:
@@ -37,7 +55,7 @@ def json_from_cbor(data: bytes) -> bytes:
         stream,
         tag_hook=_refuse_tag,
         semantic_decoders=_NO_TAGS,
-        max_depth=DEPTH_MAX,
+        max_depth=MESSAGE_DEPTH_MAX,
         allow_indefinite=False,
         allow_duplicate_keys=False,
         strict_hashable_types=True,
@@ -76,7 +94,7 @@ def _misfit(value: object) -> tuple[str, str] | None:
     if value is None or isinstance(value, str | bool):
         return None
     if isinstance(value, int):
-        fits = -(2**63) <= value < 2**64
+        fits = INT64_MIN <= value <= UINT64_MAX
         return None if fits else ("", "expected a number of at most 64 bits, got a larger one")
     if isinstance(value, float):
         return None if math.isfinite(value) else ("", f"expected a finite number, got {value}")
@@ -96,4 +114,6 @@ def _misfit(value: object) -> tuple[str, str] | None:
 
 
 def _cbor_word(value: object) -> str:
-    return "a byte string" if isinstance(value, bytes) else f"a {type(value).__name__}"
+    if isinstance(value, bytes):
+        return "a byte string"
+    return "undefined" if value is cbor2.undefined else f"a {type(value).__name__}"

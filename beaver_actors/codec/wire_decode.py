@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, TypeVar
 import msgspec
 
 from beaver_actors.codec.wire import ListRequest, Reply, Request
-from beaver_actors.codec.wire_cbor import cbor_from_json, json_from_cbor
+from beaver_actors.codec.wire_cbor import cbor_from_json, json_from_cbor, readable_cbor_from_json
 from beaver_actors.codec.wire_errors import WireError, explain, explain_malformed, shorten
 from beaver_actors.codec.wire_fields import REQUEST_ID_CHARS_MAX
 from beaver_actors.codec.wire_objects import NewJobObject
@@ -30,6 +30,9 @@ class Limits:
     job_bytes: int = 1024 * 1024
     """Of one job's `args` and `meta` together."""
     batch_jobs: int = 1000
+    result_bytes: int = 1024 * 1024
+    error_message_chars: int = 10_000
+    traceback_chars: int = 20_000
 
 
 class _Salvage(msgspec.Struct):
@@ -143,14 +146,24 @@ def read(type_: type[T], raw: msgspec.Raw) -> T:
     return _decode(msgspec.json.Decoder(type_), raw)
 
 
+def encode_request(request: Request, form: Form) -> str | bytes:
+    """Write a request: JSON as text, CBOR as bytes.
+
+    Raises:
+        WireError: CBOR cannot carry it.
+    """
+    text = _encoder.encode(request)
+    return text.decode() if form == "json" else cbor_from_json(text)
+
+
 def encode(message: msgspec.Struct, form: Form) -> str | bytes:
-    """Write a message: JSON as text, CBOR as bytes."""
+    """Write a reply or a push: JSON as text, CBOR as bytes."""
     return in_form(_encoder.encode(message), form)
 
 
 def in_form(text: bytes, form: Form) -> str | bytes:
-    """Write a message that is JSON already: as text, or turned into CBOR."""
-    return text.decode() if form == "json" else cbor_from_json(text)
+    """Write a reply or a push that is JSON already: as text, or turned into CBOR."""
+    return text.decode() if form == "json" else readable_cbor_from_json(text)
 
 
 def _check_size(size: int, limits: Limits) -> None:

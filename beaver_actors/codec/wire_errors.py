@@ -12,6 +12,7 @@ from typing import get_args
 
 from beaver_actors.codec.wire import REQUESTS
 from beaver_actors.codec.wire_objects import BackoffRule, EventFilter, NewJobObject
+from beaver_actors.codec.wire_worker_objects import FailureObject, OutcomeName, ProgressObject, ReportObject
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.job import DEAD_REASONS, BackoffKind, JobState
 
@@ -42,13 +43,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "state": tuple(JobState),
     "reason": DEAD_REASONS,
     "topic": ("status", "events"),
+    "outcome": get_args(OutcomeName),
 }
+_PARTS = (NewJobObject, EventFilter, ReportObject, FailureObject, ProgressObject)
 _FIELDS = sorted(
-    {
-        name
-        for message in (*REQUESTS, NewJobObject, EventFilter, *get_args(BackoffRule))
-        for name in message.__struct_fields__
-    }
+    {name for message in (*REQUESTS, *_PARTS, *get_args(BackoffRule)) for name in message.__struct_fields__}
 )
 _PLACED = re.compile(r"(.*?)(?: - at `\$\.?(.*)`)?", re.DOTALL)
 _MISTYPED = re.compile(r"Expected `(.*?)`(?:, got `(.*)`)?")
@@ -64,7 +63,7 @@ def explain(found: str) -> str:
     if match := _MISSING.fullmatch(what):
         return f"{_below(path, match[1])}: required, but missing"
     if match := _UNKNOWN.fullmatch(what):
-        return f"{_below(path, shorten(match[1]))}: unknown field{_hint(match[1], _FIELDS)}"
+        return f"{_below(path, shorten(match[1]))}: unknown field{_hint(match[1])}"
     if match := _MISCHOSEN.fullmatch(what):
         choices = _CHOICES.get(path.rpartition(".")[2], ())
         return f'{path}: expected one of {", ".join(choices)}; got "{shorten(match[1])}"'
@@ -84,8 +83,11 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _hint(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1) if len(name) <= 50 else []
+def _hint(name: str) -> str:
+    """What may have been meant. A name that is in its place elsewhere is no misspelling."""
+    if len(name) > 50 or name in _FIELDS:
+        return ""
+    near = get_close_matches(name, _FIELDS, n=1)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 

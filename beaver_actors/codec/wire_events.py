@@ -3,7 +3,9 @@ subscribers get it: what differs between them is put in front."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -35,7 +37,44 @@ _encode = msgspec.json.Encoder().encode
 
 def event_json(lsn: int, fact: Fact) -> bytes:
     """An event as JSON text, an `EventObject`; `event_push` and `events_push` make messages of it."""
-    return _encode(event_object(lsn, fact))
+    return _quickly(lsn, fact) or _encode(event_object(lsn, fact))
+
+
+def _quickly(lsn: int, fact: Fact) -> bytes | None:
+    """The same text for the three events of a job's plain life, at a third of the price; None for all others
+    and for names that need escapes."""
+    kind = type(fact)
+    if kind not in _QUICK or not _is_plain(fact[0]):
+        return None
+    head = b'{"lsn":%d,"event":"%b","at":"%b","job_id":"%b"' % (
+        lsn, _QUICK[kind], _time_bytes(fact[1]), fact[0].encode(),
+    )  # fmt: skip
+    if isinstance(fact, JobCompleted):
+        return b'%b,"fence":%d,"result":%b}' % (head, fact.fence, fact.result or b"null")
+    if isinstance(fact, JobStarted) and _is_plain(fact.worker_id):
+        deadline = b"" if fact.deadline_ms is None else b',"deadline":"%b"' % _time_bytes(fact.deadline_ms)
+        return b'%b,"worker_id":"%b"%b,"fence":%d}' % (head, fact.worker_id.encode(), deadline, lsn)
+    if isinstance(fact, JobEnqueued) and fact.expires_at_ms is None and not fact.terms.tags:
+        place = _place(fact.terms.queue, fact.terms.kind, fact.terms.priority)
+        return b'%b,%b,"args":%b,"run_at":"%b"}' % (head, place, fact.args, _time_bytes(fact.run_at_ms))
+    return None
+
+
+_QUICK: dict[type[Fact], bytes] = {
+    fact: EVENT_NAMES[fact].encode() for fact in (JobEnqueued, JobStarted, JobCompleted)
+}
+_is_plain = re.compile(r"[ !#-\[\]-~]*").fullmatch
+"""Printable ASCII without the quote and the backslash: the same in JSON."""
+
+
+@lru_cache(maxsize=1024)
+def _place(queue: str, kind: str, priority: int) -> bytes:
+    return b'"queue":%b,"kind":%b,"priority":%d' % (_encode(queue), _encode(kind), priority)
+
+
+@lru_cache(maxsize=4096)
+def _time_bytes(at_ms: int) -> bytes:
+    return time_text(at_ms).encode()
 
 
 def event_push(subscription: str, event: bytes) -> bytes:

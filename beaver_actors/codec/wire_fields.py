@@ -24,6 +24,18 @@ INTERVAL_MS_MIN = 100
 INTERVAL_MS_MAX = 3_600_000
 BATCH_EVENTS_MAX = 1000
 LSN_MAX = 2**63 - 1
+FENCES_MAX = 10_000
+"""Leases named in one message, and the most that one worker may hold."""
+REPORTS_MAX = 1000
+WORKER_KINDS_MAX = 1000
+WORKER_QUEUES_MAX = 100
+WEIGHTS_MAX = 1000
+"""Of all queues of one worker together."""
+WORKER_TEXT_CHARS_MAX = 200
+PID_MAX = 2**31 - 1
+PROGRESS_BYTES_MAX = 65_536
+SNOOZE_MS_MIN = 1_000
+"""As for handlers of the server itself (`execute/context.py`)."""
 DEPTH_MAX = 64
 """Objects and lists within each other; every JSON and CBOR library can follow that far."""
 EVENTS = frozenset(EVENT_NAMES.values())
@@ -48,6 +60,14 @@ Tag = Annotated[str, about("Any text.", minLength=1, maxLength=TAG_CHARS_MAX)]
 EventName = Annotated[str, about("The name of a fact.", enum=sorted(EVENTS))]
 Kind = Annotated[str, about("Which handler runs the job.", pattern=KIND_PATTERN)]
 QueueName = Annotated[str, about("A queue's name.", pattern=QUEUE_PATTERN)]
+Fence = Annotated[
+    int, about("The lease: its position in the log, which only grows.", minimum=1, maximum=LSN_MAX)
+]
+Fences = Annotated[list[Fence], about("Leases.", maxItems=FENCES_MAX)]
+WorkerId = Annotated[str, about("The worker's id, new for each start of its process.", pattern=ID_PATTERN)]
+Slots = Annotated[
+    int, about("Jobs that the worker can hold at the same time.", minimum=0, maximum=FENCES_MAX)
+]
 Lsn = Annotated[int, about("A position in the log.", minimum=0)]
 Args = Annotated[Raw, about("Named arguments for the handler: an object.", type="object")]
 UserMeta = Annotated[Raw, about("Belongs to the user: an object of at most 16 KiB.", type="object")]

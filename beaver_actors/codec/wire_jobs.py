@@ -6,10 +6,10 @@ It refuses values that no job may have; it knows no job that exists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple, assert_never
+from dataclasses import dataclass, field
+from typing import Any, assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_checks import (
@@ -31,21 +31,33 @@ from beaver_actors.core.commands import NewJob
 from beaver_actors.core.durations import seconds, shown
 from beaver_actors.core.job import Backoff, Terms
 
+_NULL = Raw(b"null")
+"""In a field that is carried unread, the same as leaving it out."""
 
-class Defaults(NamedTuple):
+
+TERMS_KNOWN_MAX = 1000
+"""Sets of options whose terms are kept. A queue has few different ones; `meta` that differs from job to job
+must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
     """What a job gets that does not say; the server's settings."""
 
     max_attempts: int = 25
     timeout_ms: int | None = 1_800_000
-    backoff: Backoff = Backoff()
-    kinds: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    backoff: Backoff = field(default_factory=Backoff)
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By kind, the fields of `Terms` that its own definition names; they go before the rest."""
+    known: dict[tuple[object, ...], Terms] = field(default_factory=dict, compare=False, repr=False)
+    """The terms that follow from options that were checked before."""
 
 
 def new_jobs(
     objects: Sequence[NewJobObject], ids: JobIds, limits: Limits, defaults: Defaults, path: str = "jobs[{}]."
 ) -> tuple[NewJob, ...]:
-    """Check jobs and turn them into what `Enqueue` carries. Jobs with the same options share their terms.
+    """Check jobs and turn them into what `Enqueue` carries. Jobs with the same options share their
+    terms.
 
     Args:
         objects: as decoded.
@@ -62,11 +74,13 @@ def new_jobs(
     if len(objects) > limits.batch_jobs:
         raise WireError("too_large", f"jobs: expected at most {limits.batch_jobs} jobs, got {len(objects)}")
     fresh = iter(ids.take(sum(1 for job in objects if job.id is None)))
-    known: dict[tuple[object, ...], Terms] = {}
+    known = defaults.known
+    if len(known) > TERMS_KNOWN_MAX:
+        known.clear()
     made: list[NewJob] = []
     try:
         for job in objects:
-            meta = b"" if job.meta is UNSET else bytes(job.meta)
+            meta = b"" if job.meta is UNSET or job.meta == _NULL else bytes(job.meta)
             options = (
                 job.kind, job.queue, job.priority, job.max_attempts, job.timeout, job.backoff, job.retention,
                 job.tags, meta,
@@ -74,7 +88,7 @@ def new_jobs(
             terms = known.get(options)
             if terms is None:
                 terms = known[options] = _terms(job, meta, defaults)
-            args = b"{}" if job.args is UNSET else bytes(job.args)
+            args = b"{}" if job.args is UNSET or job.args == _NULL else bytes(job.args)
             check_object(args, "args")
             if len(args) + len(meta) > limits.job_bytes:
                 message = f"expected at most {limits.job_bytes} bytes of args and meta"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from beaver_actors.codec.wire_fields import (
@@ -32,6 +33,7 @@ from beaver_actors.codec.wire_fields import (
     UserMeta,
     about,
 )
+from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import RefusalCode, WaitReason
 from beaver_actors.core.job import DeadReason, JobState
 
@@ -221,8 +223,9 @@ class StatusObject(Struct, kw_only=True):
     draining: bool
     version: str
     started_at: Annotated[str, about("When this server started.", **TIME)]
-    workers: Annotated[int, about("Workers at work or ready.")]
+    workers: Annotated[int, about("Workers of the server itself, at work or ready.")]
     sessions: Annotated[int, about("Open connections.")]
+    fleet: FleetObject = msgspec.field(default_factory=FleetObject)
 
 
 class EventError(Struct, kw_only=True):

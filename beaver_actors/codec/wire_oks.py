@@ -13,18 +13,25 @@ from msgspec import Struct
 from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
+    DeregisterRequest,
     EnqueueRequest,
     GetRequest,
+    HeartbeatRequest,
     ListRequest,
     PauseRequest,
+    ReadyRequest,
+    RegisterRequest,
+    ReportRequest,
     ResumeRequest,
     RetryRequest,
     StatusRequest,
     SubscribeRequest,
     UnsubscribeRequest,
+    WorkersRequest,
 )
-from beaver_actors.codec.wire_fields import Lsn, about
+from beaver_actors.codec.wire_fields import Fence, Lsn, about
 from beaver_actors.codec.wire_objects import ChangeObject, JobObject, Receipt, StatusObject
+from beaver_actors.codec.wire_worker_objects import ReportReceipt, WorkerLimits, WorkerObject
 
 
 class _Ok(Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="ok"):
@@ -83,6 +90,41 @@ class ChangesOk(_Ok):
     lsn: Lsn
 
 
+class HeartbeatOk(_Ok):
+    """The leases named begin anew, but for those that are lost."""
+
+    lost: Annotated[list[Fence], about("Leases that the worker named and does not hold.")]
+    cancel: Annotated[list[Fence], about("Attempts that someone wants stopped.")]
+    overdue: Annotated[
+        list[Fence],
+        about("Attempts whose timeout has passed; they will be taken from the worker at their deadline."),
+    ]
+
+
+class RegisterOk(HeartbeatOk):
+    """The worker is registered on this connection."""
+
+    lease: Annotated[int | float, about("Seconds for which it may be silent before its jobs go to others.")]
+    heartbeat: Annotated[int | float, about("Seconds between two heartbeats, at most.")]
+    limits: WorkerLimits
+
+
+class DoneOk(_Ok):
+    """It is done."""
+
+
+class ReportOk(_Ok):
+    """The reports are judged, and what was recorded is on disk."""
+
+    reports: Annotated[list[ReportReceipt], about("One for each report, in order; none for progress.")]
+
+
+class WorkersOk(_Ok):
+    """The workers on other machines."""
+
+    workers: list[WorkerObject]
+
+
 OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     EnqueueRequest: (EnqueueOk,),
     GetRequest: (GetOk,),
@@ -95,5 +137,11 @@ OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     DeleteRequest: (ChangesOk,),
     PauseRequest: (ChangesOk,),
     ResumeRequest: (ChangesOk,),
+    RegisterRequest: (RegisterOk,),
+    ReadyRequest: (DoneOk,),
+    HeartbeatRequest: (HeartbeatOk,),
+    ReportRequest: (ReportOk,),
+    DeregisterRequest: (DoneOk,),
+    WorkersRequest: (WorkersOk,),
 }
 """What answers each request that was granted."""

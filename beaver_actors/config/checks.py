@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from beaver_actors.config.address import parse_address
 from beaver_actors.config.settings import Config
-from beaver_actors.config.units import format_size
+from beaver_actors.config.units import format_duration, format_size
 
 
 class Conflict(NamedTuple):
@@ -45,6 +45,13 @@ def conflicts(config: Config) -> Iterator[Conflict]:
             ("limits.queue_jobs", "limits.pending_jobs"),
             f"{limits.queue_jobs} is more than limits.pending_jobs, {limits.pending_jobs}: "
             "that is the limit for all queues together",
+        )
+    fleet = config.fleet
+    if fleet.lease_ms < 2 * fleet.heartbeat_ms:
+        yield Conflict(
+            ("fleet.heartbeat", "fleet.lease"),
+            f"{format_duration(fleet.heartbeat_ms)} is more than half of fleet.lease, "
+            f"{format_duration(fleet.lease_ms)}: one late heartbeat would cost a worker its jobs",
         )
     yield from _listening(config)
 

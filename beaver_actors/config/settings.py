@@ -32,7 +32,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Workers(Section, frozen=True, kw_only=True):
     """Running jobs."""
 
-    count: Annotated[int, whole("Jobs that run at the same time.", 1, 1024)] = 8
+    count: Annotated[int, whole("Jobs that run at the same time in the server itself.", 0, 1024)] = 8
     queues: Annotated[
         tuple[QueueName, ...] | None,
         listing("Queues whose jobs run here; null for all.", "a list of queue names such as [mail, default]"),
@@ -48,13 +48,25 @@ class Workers(Section, frozen=True, kw_only=True):
     threads: Annotated[int, whole("Threads for jobs that are plain functions.", 1, 1000)] = 40
     ahead_max: Annotated[
         int, whole("Jobs leased ahead of a free worker, to hide the wait for the disk.", 0, 10_000)
-    ] = 256
+    ] = 1000
     max_rescues: Annotated[
         int, whole("Deaths of its worker after which a job is taken for poison.", 1, 1000)
     ] = 3
     timeout_grace_ms: Annotated[
         int, duration("Time beyond its timeout after which a job is taken from a silent worker.")
     ] = field(default=10 * SECOND_MS, name="timeout_grace")
+
+
+class Fleet(Section, frozen=True, kw_only=True):
+    """Workers on other machines."""
+
+    lease_ms: Annotated[
+        int, duration("How long a worker may be silent before its jobs are given to others.", "1s")
+    ] = field(default=60 * SECOND_MS, name="lease")
+    heartbeat_ms: Annotated[int, duration("How often a worker shall say that it lives.", "100ms")] = field(
+        default=15 * SECOND_MS, name="heartbeat"
+    )
+    workers_max: Annotated[int, whole("Workers on other machines at the same time.", 0, 100_000)] = 1000
 
 
 class Wal(Section, frozen=True, kw_only=True):
@@ -177,6 +189,7 @@ class Config(Section, frozen=True, kw_only=True):
         "data"
     )
     workers: Workers = Workers()
+    fleet: Fleet = Fleet()
     wal: Wal = Wal()
     snapshot: Snapshot = Snapshot()
     metrics: Metrics = Metrics()

@@ -6,6 +6,7 @@ a value is good is not judged here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -37,6 +38,9 @@ FORMER_NAMES = {
 }
 """Names that people try, and that resemble none of ours."""
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What is repeated of a file must neither break the line nor command the terminal."""
+
 
 class Override(NamedTuple):
     """A setting given on the command line. A text is read as in the environment, other values as in YAML."""
@@ -57,7 +61,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.origin, self.setting, self.message) if part)
+        text = ": ".join(part for part in (self.origin, self.setting, self.message) if part)
+        return _CONTROLS.sub("·", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def _from_text(setting: Setting, content: str, origin: str) -> Given | Problem:
     try:
         _refuse_depth(content)
         return Given(setting, yaml.load(content, Loader=yaml.CSafeLoader), origin)
-    except (yaml.YAMLError, ValueError):
+    except Exception:  # noqa: BLE001  # of a wrong value under an explicit tag, the library raises anything
         return Problem(origin, setting.name, f"not valid YAML: {show(content)}")
 
 
@@ -200,7 +205,7 @@ class _Document:
     def _given(self, setting: Setting, node: yaml.Node) -> Given | Problem:
         try:
             raw = self._loader.construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
+        except Exception:  # noqa: BLE001  # as above
             return Problem(self._place(node), setting.name, "expected a plain value")
         return Given(setting, raw, self._place(node))
 

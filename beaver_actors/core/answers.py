@@ -51,6 +51,8 @@ class LeasedJob(NamedTuple):
     attempt: int
     terms: Terms
     args: bytes
+    deadline_ms: int | None = None
+    """When the job is taken from a worker that does not answer; None without a timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Finished:
     """For each report in turn, whether it was recorded (now or before); False is `lease_lost` (P4)."""
 
     accepted: tuple[bool, ...]
+    fences: tuple[int, ...] = field(default=(), compare=False)
+    """The latest lease of each report's job, for the loser to be told; 0 if there is no such job."""
 
 
 class Change(NamedTuple):
@@ -90,10 +94,12 @@ class Changed:
 class Ticked:
     """`next_ms`: when a job next falls due, expires, overruns its deadline or ends its own retention (None:
     nothing waits for a time); the server's rules of retention can wait for any later tick. `more`: the limit
-    of one batch was reached; ask again at once."""
+    of one batch was reached; ask again at once. `taken`: fences of the attempts that overran their deadline.
+    """
 
     next_ms: int | None
     more: bool
+    taken: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from beaver_actors.core.answers import Finished, Leased, LeasedJob, Recovered
 from beaver_actors.core.choose import choose
-from beaver_actors.core.commands import Finish, Lease, Policy, Recover
+from beaver_actors.core.commands import Finish, Lease, Policy, Progress, Recover, Report
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import (
     Fact,
@@ -34,6 +34,8 @@ from beaver_actors.core.outcome import (
 from beaver_actors.core.retry import delay_ms
 from beaver_actors.core.state import State
 
+IN_FLIGHT = JobState.IN_FLIGHT
+
 SERVER_DIED = JobError("WorkerDied", "the server stopped while the job was running")
 
 
@@ -47,32 +49,42 @@ def lease(state: State, command: Lease, now_ms: int, policy: Policy) -> Decision
         lsn += 1
         timeout_ms = job.terms.timeout_ms
         deadline_ms = None if timeout_ms is None else now_ms + timeout_ms + policy.timeout_grace_ms
-        facts.append(JobStarted(job.id, now_ms, command.worker_id, deadline_ms))
-        leased.append(LeasedJob(job.id, lsn, job.attempt + 1, job.terms, job.args))
+        facts.append(JobStarted(job.id, now_ms, command.worker_id, deadline_ms, command.lease_ms))
+        leased.append(LeasedJob(job.id, lsn, job.attempt + 1, job.terms, job.args, deadline_ms))
     return Decision(facts, Leased(tuple(leased)))
 
 
 def finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decision:
     facts: list[Fact] = []
     accepted: list[bool] = []
+    fences: list[int] = []
     seen: dict[int, Outcome] = {}
     for item in command.progress:
         job = state.jobs.get(item.job_id)
-        if job is not None and job.fence == item.fence and job.state is JobState.IN_FLIGHT:
+        if job is not None and _is_its_own(job, item) and job.state is IN_FLIGHT:
             facts.append(JobProgressed(item.job_id, now_ms, item.fence, item.progress))
     for report in command.reports:
         job = state.jobs.get(report.job_id)
-        if job is None or job.fence != report.fence or not job.fence:
+        fences.append(0 if job is None else job.fence)
+        if job is None or not _is_its_own(job, report):
             accepted.append(False)
         elif report.fence in seen:
             accepted.append(seen[report.fence] == report.outcome)
-        elif job.state is not JobState.IN_FLIGHT:
+        elif job.state is not IN_FLIGHT:
             accepted.append(_recorded_before(job, report.outcome))
         else:
             facts.append(ending(job, report.outcome, report.dice, now_ms, policy))
             seen[report.fence] = report.outcome
             accepted.append(True)
-    return Decision(facts, Finished(tuple(accepted)))
+    return Decision(facts, Finished(tuple(accepted), tuple(fences)))
+
+
+def _is_its_own(job: Job, told: Report | Progress) -> bool:
+    """Whether this is about the job's latest attempt, and told by who runs or ran it."""
+    trail = job.trail
+    if trail is None or not trail.fence or trail.fence != told.fence:
+        return False
+    return told.worker_id is None or trail.worker_id == told.worker_id
 
 
 def ending(job: Job, outcome: Outcome, dice: float, now_ms: int, policy: Policy) -> Fact:
@@ -134,9 +146,11 @@ def _recorded_before(job: Job, outcome: Outcome) -> bool:
 
 
 def recover(state: State, command: Recover, now_ms: int, policy: Policy) -> Decision:
-    """Give back every lease of the life before."""
+    """Give back every lease of the life before, but for those of workers that have not died with it."""
     facts: list[Fact] = []
     for job in sorted(state.in_flight.values(), key=lambda job: job.fence):
+        if job.trail is not None and job.trail.lease_ms is not None:
+            continue
         begun = command.running is None or job.fence in command.running
         outcome: Outcome = Crashed(SERVER_DIED) if begun else Released()
         facts.append(ending(job, outcome, 0.5, now_ms, policy))

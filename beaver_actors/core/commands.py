@@ -31,6 +31,8 @@ class Report(NamedTuple):
     fence: int
     outcome: Outcome
     dice: float = 0.0
+    worker_id: str | None = None
+    """Who says so: only the worker that holds the lease is believed. None: the server itself."""
 
 
 class Progress(NamedTuple):
@@ -39,6 +41,8 @@ class Progress(NamedTuple):
     job_id: str
     fence: int
     progress: bytes
+    worker_id: str | None = None
+    """As in `Report`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class Lease:
     """The kinds it can run."""
     queues: frozenset[str] | None = None
     """The queues it serves; None for all."""
+    turns: tuple[str, ...] = ()
+    """The order in which these queues get their turns, in rotation; one that is named twice has two. Drawn by
+    the caller. Empty: one turn each, the queue that has waited longest for one first."""
+    lease_ms: int | None = None
+    """As in `JobStarted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,8 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """The first command of a life: no lease of the life before is held any more. Answer: `Recovered`."""
+    """The first command of a life: no lease of the life before is held any more, but by workers on other
+    machines. Answer: `Recovered`."""
 
     running: frozenset[int] | None = None
     """Fences of the attempts that had really begun when the life before ended; only those are blamed.

@@ -7,7 +7,9 @@ fence of a lease can be told before the fact is written.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from beaver_actors.core import attempts, upkeep, views
@@ -64,18 +66,22 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
             receipts.append(Receipt(job_id, True))
             continue
         fresh[job_id] = new
+        _, terms, args, at_ms, delay_ms, expires_at_ms = new
         run_at_ms = now_ms
-        if new.delay_ms is not None:
-            run_at_ms = now_ms + max(new.delay_ms, 0)
-        elif new.run_at_ms is not None:
-            run_at_ms = max(new.run_at_ms, now_ms)
-        facts.append(JobEnqueued(job_id, now_ms, new.terms, new.args, run_at_ms, new.expires_at_ms))
+        if delay_ms is not None:
+            run_at_ms = now_ms + max(delay_ms, 0)
+        elif at_ms is not None:
+            run_at_ms = max(at_ms, now_ms)
+        facts.append(JobEnqueued(job_id, now_ms, terms, args, run_at_ms, expires_at_ms))
         receipts.append(Receipt(job_id, False))
     if facts:
         refusal = _no_room(state, fresh, policy)
         if refusal is not None:
             return Decision([], refusal)
     return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
+
+
+_queue_of = attrgetter("terms.queue")
 
 
 def _no_room(state: State, fresh: dict[str, NewJob], policy: Policy) -> Refused | None:
@@ -87,10 +93,7 @@ def _no_room(state: State, fresh: dict[str, NewJob], policy: Policy) -> Refused 
         return Refused(
             "queue_full", f"the server holds its limit of {policy.pending_jobs_max} waiting jobs", 1_000
         )
-    by_queue: dict[str, int] = {}
-    for new in fresh.values():
-        by_queue[new.terms.queue] = by_queue.get(new.terms.queue, 0) + 1
-    for name, count in by_queue.items():
+    for name, count in Counter(map(_queue_of, fresh.values())).items():
         queue = state.queues.get(name)
         if (queue.waiting if queue else 0) + count > policy.queue_jobs_max:
             text = f"queue {name} holds its limit of {policy.queue_jobs_max} waiting jobs"

@@ -33,6 +33,8 @@ class JobStarted(NamedTuple):
     at_ms: int
     worker_id: str
     deadline_ms: int | None = None
+    lease_ms: int | None = None
+    """For how long a worker on another machine may be silent; None for a worker that dies with the server."""
 
 
 class JobProgressed(NamedTuple):

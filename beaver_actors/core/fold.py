@@ -7,7 +7,7 @@ assertion that names the job ends the actor that brought it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from beaver_actors.core.facts import (
@@ -30,8 +30,8 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.index import SLACK, lane_key
-from beaver_actors.core.job import FINISHED, AttemptError, Job, JobError, JobState, Trail
+from beaver_actors.core.index import SLACK
+from beaver_actors.core.job import FINISHED, AttemptError, Extras, Job, JobError, JobState, Terms, Trail
 from beaver_actors.core.state import Queue, State, file_job
 from beaver_actors.core.transitions import TRANSITIONS
 
@@ -59,31 +59,96 @@ def fold(state: State, fact: Fact) -> None:
         state.time_ms = at_ms
 
 
+def fold_all(state: State, facts: Sequence[Fact]) -> None:
+    """Apply facts in their order: the same as `fold` for each. Jobs that are enqueued together are mostly
+    alike, and then what holds for all of them is looked up once.
+
+    Raises:
+        AssertionError: as `fold`; the facts before the impossible one are applied.
+    """
+    place, count = 0, len(facts)
+    while place < count:
+        fact = facts[place]
+        end = place
+        if type(fact) is JobEnqueued:
+            while end < count and _is_plain(facts[end], fact.terms):
+                end += 1
+        if end > place:
+            _enqueued_alike(state, facts[place:end])
+            place = end
+        else:
+            fold(state, fact)
+            place += 1
+
+
+def _is_plain(fact: Fact, terms: Terms) -> bool:
+    """Whether it is a job of these terms, enqueued to run at once."""
+    return (
+        type(fact) is JobEnqueued
+        and fact.terms is terms
+        and fact.run_at_ms == fact.at_ms
+        and fact.expires_at_ms is None
+    )
+
+
+def _enqueued_alike(state: State, facts: Sequence[Any]) -> None:
+    """Jobs of the same terms, enqueued to run at once."""
+    jobs, lsn, time_ms = state.jobs, state.lsn, state.time_ms
+    terms = state.terms.setdefault(facts[0].terms, facts[0].terms)
+    fresh: list[Job] = []
+    try:
+        for job_id, at_ms, _, args, _, _ in facts:
+            assert job_id not in jobs, f"job {job_id} enqueued twice"
+            lsn += 1
+            job = jobs[job_id] = Job(job_id, terms, args, PENDING, at_ms, at_ms, None, lsn, lsn)
+            fresh.append(job)
+            if at_ms > time_ms:
+                time_ms = at_ms
+    finally:
+        if fresh:
+            state.lsn, state.time_ms = lsn, time_ms
+            queue = _queue(state, terms.queue)
+            queue.counts[PENDING] = queue.counts.get(PENDING, 0) + len(fresh)
+            state.totals.enqueued += len(fresh)
+            state.roll.extend(fresh)
+            state.lanes.extend(fresh)
+
+
+def _queue(state: State, name: str) -> Queue:
+    queue = state.queues.get(name)
+    if queue is None:
+        queue = state.queues[name] = Queue(name)
+    return queue
+
+
 def _enqueued(state: State, fact: JobEnqueued) -> None:
     job_id, at_ms, terms, args, run_at_ms, expires_at_ms = fact
     assert job_id not in state.jobs, f"job {job_id} enqueued twice"
     lsn = state.lsn
     terms = state.terms.setdefault(terms, terms)
     target = SCHEDULED if run_at_ms > at_ms else PENDING
-    job = Job(job_id, terms, args, target, at_ms, run_at_ms, expires_at_ms, lsn, lsn)
+    extras = None if expires_at_ms is None else Extras(expires_at_ms)
+    job = Job(job_id, terms, args, target, at_ms, run_at_ms, extras, lsn, lsn)
     state.jobs[job_id] = job
     state.roll.add(job)
-    queue = state.queues.get(terms.queue)
-    if queue is None:
-        queue = state.queues[terms.queue] = Queue(terms.queue)
+    queue = _queue(state, terms.queue)
     queue.counts[target] = queue.counts.get(target, 0) + 1
     state.totals.enqueued += 1
     file_job(state, job)
 
 
 def _started(state: State, fact: JobStarted) -> None:
+    _, at_ms, worker_id, deadline_ms, lease_ms = fact
     job = _move(state, fact, IN_FLIGHT)
-    job.attempt += 1
-    job.fence = state.lsn
-    trail = job.trail = job.trail or Trail()
-    trail.started_ms = fact.at_ms
-    trail.worker_id = fact.worker_id
-    trail.deadline_ms = fact.deadline_ms
+    trail = job.trail
+    if trail is None:
+        trail = job.trail = Trail()
+    trail.attempt += 1
+    trail.fence = state.lsn
+    trail.started_ms = at_ms
+    trail.worker_id = worker_id
+    trail.deadline_ms = deadline_ms
+    trail.lease_ms = lease_ms
     trail.progress = None
     state.queues[job.terms.queue].turn = state.lsn
     state.totals.started += 1
@@ -111,7 +176,7 @@ def _failed(state: State, fact: JobFailed) -> None:
 
 def _snoozed(state: State, fact: JobSnoozed) -> None:
     job = _known(state, fact)
-    job.attempt -= 1
+    _trail(job).attempt -= 1
     job.run_at_ms = fact.run_at_ms
     _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
     state.totals.snoozed += 1
@@ -119,14 +184,14 @@ def _snoozed(state: State, fact: JobSnoozed) -> None:
 
 def _released(state: State, fact: JobReleased) -> None:
     job = _known(state, fact)
-    job.attempt -= 1
+    _trail(job).attempt -= 1
     _move(state, fact, PENDING)
     state.totals.released += 1
 
 
 def _rescued(state: State, fact: JobRescued) -> None:
     job = _known(state, fact)
-    job.rescues += 1
+    _trail(job).rescues += 1
     _note_error(job, fact.at_ms, fact.error)
     _move(state, fact, PENDING)
     state.totals.rescued += 1
@@ -137,9 +202,10 @@ def _died(state: State, fact: JobDied) -> None:
     if fact.error is not None:
         _note_error(job, fact.at_ms, fact.error)
     _move(state, fact, JobState.DEAD, fact.at_ms)
-    _trail(job).reason = fact.reason
+    trail = _trail(job)
+    trail.reason = fact.reason
     if fact.reason == "poison":
-        job.rescues += 1
+        trail.rescues += 1
         state.totals.rescued += 1
     state.totals.died[fact.reason] = state.totals.died.get(fact.reason, 0) + 1
 
@@ -157,12 +223,15 @@ def _cancelled(state: State, fact: JobCancelled) -> None:
 
 def _retried(state: State, fact: JobRetried) -> None:
     job = _known(state, fact)
-    job.attempt = job.rescues = 0
     job.run_at_ms = fact.run_at_ms
     trail = _trail(job)
+    trail.attempt = trail.rescues = 0
     trail.finished_ms = trail.reason = trail.result = None
-    if job.expires_at_ms is not None and job.expires_at_ms <= fact.at_ms:
-        job.expires_at_ms = None  # asked for by hand: it shall run, however late
+    extras = job.extras
+    if extras is not None and extras.expires_at_ms is not None and extras.expires_at_ms <= fact.at_ms:
+        # Asked for by hand: it shall run, however late.
+        left = extras._replace(expires_at_ms=None)
+        job.extras = None if left == Extras() else left
     _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
     state.totals.retried += 1
 
@@ -177,11 +246,11 @@ def _deleted(state: State, fact: JobDeleted) -> None:
 
 
 def _paused(state: State, fact: QueuePaused) -> None:
-    state.queues.setdefault(fact.queue, Queue(fact.queue)).paused = True
+    _queue(state, fact.queue).paused = True
 
 
 def _resumed(state: State, fact: QueueResumed) -> None:
-    state.queues.setdefault(fact.queue, Queue(fact.queue)).paused = False
+    _queue(state, fact.queue).paused = False
 
 
 _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
@@ -203,11 +272,18 @@ _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
 }
 
 
+_MAY_MEET = {
+    job_state: frozenset(fact for source, fact in TRANSITIONS if source is job_state)
+    for job_state in JobState
+}
+"""The table by state."""
+
+
 def _known(state: State, fact: JobFact) -> Job:
     """The job this fact is about, after checking that the table allows it."""
     job = state.jobs.get(fact[0])
     assert job is not None, f"{EVENT_NAMES[type(fact)]} about job {fact[0]}, which does not exist"
-    assert (job.state, type(fact)) in TRANSITIONS, (
+    assert type(fact) in _MAY_MEET[job.state], (
         f"{EVENT_NAMES[type(fact)]} about job {job.id} in state {job.state}"
     )
     return job
@@ -215,27 +291,30 @@ def _known(state: State, fact: JobFact) -> Job:
 
 def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int | None = None) -> Job:
     """Take the job from its state to `target` (None: out of existence), in counts and indexes."""
-    job = _known(state, fact)
+    job = state.jobs.get(fact[0])
+    if job is None or (job.state, type(fact)) not in TRANSITIONS:
+        job = _known(state, fact)  # which says what is wrong
     source = job.state
-    key = lane_key(job) if source is PENDING else None
     counts = state.queues[job.terms.queue].counts
     counts[source] -= 1
     job.lsn = state.lsn
     if target is not None:
         job.state = target
         counts[target] = counts.get(target, 0) + 1
-    if key is not None:
-        state.lanes.drop(key)
+    trail = job.trail
+    if source is PENDING:
+        state.lanes.drop(job)
     elif source is IN_FLIGHT:
         del state.in_flight[job.id]
-        trail = _trail(job)
-        trail.deadline_ms = None
+        assert trail is not None, f"job {job.id} was never started"
+        trail.deadline_ms = trail.lease_ms = None
         trail.cancel_requested = False
     elif source in FINISHED:
         state.finished[source].leave()
     if finished_ms is not None:
-        job.trail = job.trail or Trail()
-        job.trail.finished_ms = finished_ms
+        if trail is None:
+            trail = job.trail = Trail()
+        trail.finished_ms = finished_ms
     if target is not None:
         file_job(state, job)
     return job
@@ -247,7 +326,6 @@ def _trail(job: Job) -> Trail:
 
 
 def _note_error(job: Job, at_ms: int, error: JobError) -> None:
-    errors = _trail(job).errors
-    errors.append(AttemptError(at_ms, job.attempt, *error))
-    if len(errors) > ERRORS_KEPT:
-        del errors[0]
+    trail = _trail(job)
+    newest = AttemptError(at_ms, trail.attempt, *error)
+    trail.errors = (*trail.errors[-(ERRORS_KEPT - 1) :], newest)

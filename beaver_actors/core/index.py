@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import islice
+from operator import le
 from typing import NamedTuple
 
-from beaver_actors.core.job import Job
+from beaver_actors.core.job import Job, Terms
 
 SLACK = 1000
 """Stale entries that an index may hold whatever its size, so that small ones are not rebuilt all the time."""
@@ -46,6 +48,12 @@ class Line:
         self._jobs.append(job)
         self._lsns.append(job.lsn)
         self._standing += 1
+
+    def extend(self, jobs: Sequence[Job]) -> None:
+        """These jobs join at the end, one after the other."""
+        self._jobs.extend(jobs)
+        self._lsns.extend([job.lsn for job in jobs])
+        self._standing += len(jobs)
 
     def leave(self) -> None:
         """One of these jobs has moved on. Called after its LSN has changed."""
@@ -89,16 +97,35 @@ class Lane(Line):
 
     def add(self, job: Job) -> None:
         """The job takes its place, which is the last one unless it was handed back."""
-        jobs = self._jobs
-        if jobs and place(jobs[-1]) > place(job) and not self._unsorted:
+        jobs, lsns = self._jobs, self._lsns
+        self._drop_stale_end()
+        joins_inside = jobs and jobs[-1].run_at_ms >= job.run_at_ms and place(jobs[-1]) > place(job)
+        if joins_inside and not self._unsorted:
             at = self._search(place(job))
             if at is not None:
                 jobs.insert(at, job)
-                self._lsns.insert(at, job.lsn)
+                lsns.insert(at, job.lsn)
                 self._standing += 1
                 return
             self._unsorted = True
         super().add(job)
+
+    def _drop_stale_end(self) -> None:
+        """What a stale entry says of its place is no longer true, and the last one may be that of the very
+        job that joins."""
+        jobs, lsns = self._jobs, self._lsns
+        while jobs and jobs[-1].lsn != lsns[-1]:
+            jobs.pop()
+            lsns.pop()
+
+    def extend(self, jobs: Sequence[Job]) -> None:
+        """These jobs, which are in order of arrival and stand nowhere yet, take their places."""
+        self._drop_stale_end()
+        times = [job.run_at_ms for job in jobs]
+        follows = not self._jobs or place(self._jobs[-1]) < place(jobs[0])
+        if not follows or not all(map(le, times, islice(times, 1, None))):
+            self._unsorted = True
+        super().extend(jobs)
 
     def _search(self, wanted: tuple[int, int]) -> int | None:
         """Where to insert, looking from both ends at once; None if that is too far from either. What a stale
@@ -123,10 +150,14 @@ def place(job: Job) -> tuple[int, int]:
 class Lanes:
     """All pending jobs, by lane."""
 
-    __slots__ = ("_lanes",)
+    __slots__ = ("_lanes", "_latest", "_latest_rescues", "_latest_terms")
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
+        # Jobs that come or go together are mostly alike, and to make a key costs more than to move a job.
+        self._latest_terms: Terms | None = None
+        self._latest_rescues = 0
+        self._latest = Lane()
 
     def __len__(self) -> int:
         return sum(len(lane) for lane in self._lanes.values())
@@ -137,18 +168,42 @@ class Lanes:
 
     def add(self, job: Job) -> None:
         """The job has become pending."""
-        key = lane_key(job)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane()
-        lane.add(job)
+        self._lane_of(job).add(job)
 
-    def drop(self, key: LaneKey) -> None:
-        """A job of this lane is pending no more. Called after the job's LSN has changed."""
-        lane = self._lanes[key]
+    def extend(self, alike: Sequence[Job]) -> None:
+        """These jobs of the same terms, at least one, have become pending for the first time; given in order
+        of arrival."""
+        self._lane_of(alike[0]).extend(alike)
+
+    def fill(self, alike: Sequence[Job]) -> None:
+        """Many jobs of the same terms are pending, given in order of arrival. Nobody has left a lane yet."""
+        fresh = [job for job in alike if job.trail is None]
+        if fresh:
+            self.extend(fresh)
+        for job in alike:
+            if job.trail is not None:
+                self.add(job)
+
+    def drop(self, job: Job) -> None:
+        """A pending job is pending no more. Called after its LSN has changed, and nothing else that says in
+        which lane it stood."""
+        lane = self._lane_of(job)
         lane.leave()
         if not len(lane):
-            del self._lanes[key]
+            del self._lanes[lane_key(job)]
+            self._latest_terms = None
+
+    def _lane_of(self, job: Job) -> Lane:
+        """The lane this job stands in, or is to stand in."""
+        terms, trail = job.terms, job.trail
+        rescues = 0 if trail is None else trail.rescues
+        if terms is not self._latest_terms or rescues != self._latest_rescues:
+            key = lane_key(job)
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = Lane()
+            self._latest_terms, self._latest_rescues, self._latest = terms, rescues, lane
+        return self._latest
 
 
 def lane_key(job: Job) -> LaneKey:
@@ -199,30 +254,50 @@ class Timetable:
 
 
 class Roll:
-    """Every job in order of arrival, so that a page of a listing is found by bisection, not by a walk."""
+    """Every job in order of arrival, so that a page of a listing is found by bisection, not by a walk.
+
+    The jobs themselves are kept in that order, which is enough for a first page. The list is made when the
+    first page after that is asked for, and kept up from then on: most servers never need it.
+    """
 
     __slots__ = ("_gone", "_jobs")
 
     def __init__(self) -> None:
-        self._jobs: list[Job] = []
+        self._jobs: list[Job] | None = None
         self._gone = 0
 
     def add(self, job: Job) -> None:
         """Jobs come in the order of their `order`."""
-        self._jobs.append(job)
+        if self._jobs is not None:
+            self._jobs.append(job)
+
+    def extend(self, jobs: Sequence[Job]) -> None:
+        """Several jobs, in that order."""
+        if self._jobs is not None:
+            self._jobs.extend(jobs)
 
     def forget(self, jobs: dict[str, Job]) -> None:
         """One more job was deleted (already gone from `jobs`)."""
+        if self._jobs is None:
+            return
         self._gone += 1
         if self._gone > SLACK and self._gone * 2 > len(self._jobs):
             self._jobs = list(jobs.values())
             self._gone = 0
 
-    def before(self, order: int | None) -> Iterator[Job]:
-        """Jobs that arrived before `order` (None: all), newest first; deleted ones may be among them."""
-        jobs = self._jobs
-        end = len(jobs) if order is None else bisect_left(jobs, order, key=_order)
-        return (jobs[position] for position in range(end - 1, -1, -1))
+    def before(self, order: int | None, jobs: dict[str, Job]) -> Iterator[Job]:
+        """Jobs that arrived before `order` (None: all), newest first; deleted ones may be among them.
+
+        Args:
+            jobs: all of them, in order of arrival; not to be changed while the iterator is in use.
+        """
+        if order is None:
+            return reversed(jobs.values())
+        if self._jobs is None:
+            self._jobs = list(jobs.values())
+        held = self._jobs
+        end = bisect_left(held, order, key=_order)
+        return (held[position] for position in range(end - 1, -1, -1))
 
 
 def _order(job: Job) -> int:

@@ -49,6 +49,7 @@ def _check_job(state: State, job: Job) -> None:
         assert job.fence > 0, f"job {job.id} runs without a fence"
     else:
         assert trail is None or trail.deadline_ms is None, f"job {job.id} has a deadline but does not run"
+        assert trail is None or trail.lease_ms is None, f"job {job.id} is leased but does not run"
     finished = trail is not None and trail.finished_ms is not None
     assert finished == (job.state in FINISHED), f"job {job.id} is {job.state}, finished: {finished}"
     dead = trail is not None and trail.reason is not None
@@ -87,5 +88,5 @@ def _check_indexes(state: State) -> None:
         held = [job for _, job in table]
         at_hand = {id(job) for job in held}
         check_index(name, held, [job for job in wanted if id(job) in at_hand or id(job) not in set_aside])
-    listed = [job for job in state.roll.before(None) if state.jobs.get(job.id) is job]
+    listed = [job for job in state.roll.before(state.lsn + 1, state.jobs) if state.jobs.get(job.id) is job]
     assert listed == jobs[::-1], "the roll is not the jobs in order of arrival"

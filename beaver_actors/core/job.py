@@ -5,7 +5,7 @@ This file alone says which fields a job has. It never changes one: that is `fold
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -92,11 +92,25 @@ class AttemptError(NamedTuple):
     traceback: str
 
 
+class Extras(NamedTuple):
+    """What few jobs ask for beside their terms, each job for itself. A job that asks for nothing of this has
+    none, so that a field more here costs a plain job nothing."""
+
+    expires_at_ms: int | None = None
+    """When it is given up if it has not started by then."""
+
+
 @dataclass(slots=True, eq=True)
 class Trail:
     """What has happened to a job since it first left the queue. A job never started has none, which keeps a
     long backlog small in memory."""
 
+    attempt: int = 0
+    """Starts so far; a start that was handed back is not counted."""
+    rescues: int = 0
+    """Attempts that ended because the worker or the server died."""
+    fence: int = 0
+    """The LSN of the latest lease; 0 before the first."""
     started_ms: int | None = None
     finished_ms: int | None = None
     worker_id: str | None = None
@@ -106,13 +120,19 @@ class Trail:
     reason: DeadReason | None = None
     progress: bytes | None = None
     result: bytes | None = None
-    errors: list[AttemptError] = field(default_factory=list)
+    errors: tuple[AttemptError, ...] = ()
+    lease_ms: int | None = None
+    """For how long the worker of a running attempt may be silent; None if it dies with the server."""
 
 
 @dataclass(slots=True, eq=True)
 class Job:
     """One job. Times are integer milliseconds UTC; `args`, `progress` and `result` are JSON text as bytes,
-    which the server carries and never reads."""
+    which the server carries and never reads.
+
+    A backlog is made of these, so the fields are those that every job needs while it waits; what comes later
+    stands in `trail`, and what few ask for in `extras`.
+    """
 
     id: str
     terms: Terms
@@ -120,20 +140,35 @@ class Job:
     state: JobState
     created_ms: int
     run_at_ms: int
-    expires_at_ms: int | None
+    extras: Extras | None
     order: int
     """The LSN of its `JobEnqueued`: the order of arrival."""
     lsn: int
     """The LSN of the last fact about it."""
-    attempt: int = 0
-    """Starts so far; a start that was handed back is not counted."""
-    rescues: int = 0
-    """Attempts that ended because the worker or the server died."""
-    fence: int = 0
-    """The LSN of its latest lease; 0 before the first."""
     trail: Trail | None = None
+
+    @property
+    def expires_at_ms(self) -> int | None:
+        extras = self.extras
+        return None if extras is None else extras.expires_at_ms
+
+    @property
+    def attempt(self) -> int:
+        trail = self.trail
+        return 0 if trail is None else trail.attempt
+
+    @property
+    def rescues(self) -> int:
+        trail = self.trail
+        return 0 if trail is None else trail.rescues
+
+    @property
+    def fence(self) -> int:
+        trail = self.trail
+        return 0 if trail is None else trail.fence
 
     @property
     def failures(self) -> int:
         """Attempts that used up one of `max_attempts`, the running one included."""
-        return self.attempt - self.rescues
+        trail = self.trail
+        return 0 if trail is None else trail.attempt - trail.rescues

@@ -118,25 +118,23 @@ def is_overdue(state: State, job: Job, now_ms: int) -> bool:
 
 def file_job(state: State, job: Job) -> None:
     """Enter a job into the indexes that its state calls for; called after each fact that moved it."""
-    match job.state:
-        case JobState.PENDING:
-            state.lanes.add(job)
-        case JobState.SCHEDULED:
-            state.schedule.add(job.run_at_ms, job)
-        case JobState.IN_FLIGHT:
-            state.in_flight[job.id] = job
-        case JobState.COMPLETED | JobState.DEAD | JobState.CANCELLED:
-            state.finished[job.state].add(job)
-            if (
-                job.terms.retention_ms is not None
-                and job.trail is not None
-                and job.trail.finished_ms is not None
-            ):
-                state.keepsakes.add(job.trail.finished_ms + job.terms.retention_ms, job)
-        case JobState.BLOCKED:
-            pass
-    if job.expires_at_ms is not None and job.state in WAITING:
-        state.expiries.add(job.expires_at_ms, job)
+    job_state = job.state
+    if job_state is PENDING:
+        state.lanes.add(job)
+    elif job_state is IN_FLIGHT:
+        state.in_flight[job.id] = job
+        return
+    elif job_state is SCHEDULED:
+        state.schedule.add(job.run_at_ms, job)
+    elif job_state in FINISHED:
+        state.finished[job_state].add(job)
+        kept_ms, trail = job.terms.retention_ms, job.trail
+        if kept_ms is not None and trail is not None and trail.finished_ms is not None:
+            state.keepsakes.add(trail.finished_ms + kept_ms, job)
+        return
+    extras = job.extras
+    if extras is not None and extras.expires_at_ms is not None:
+        state.expiries.add(extras.expires_at_ms, job)
 
 
 def reindex(state: State) -> None:
@@ -150,15 +148,49 @@ def reindex(state: State) -> None:
     state.roll, state.terms = Roll(), {}
     for queue in state.queues.values():
         queue.counts.clear()
-    finished: list[Job] = []
+    # In groups that are alike, because a million jobs are to be served in seconds: what holds for a group is
+    # asked once.
+    alike: dict[tuple[int, JobState], list[Job]] = {}
+    running: list[Job] = []
+    finished: dict[JobState, list[Job]] = {final: [] for final in FINISHED}
+    terms: Terms | None = None
+    job_state: JobState | None = None
+    group: list[Job] = []
     for job in state.jobs.values():
-        job.terms = state.terms.setdefault(job.terms, job.terms)
-        state.roll.add(job)
-        counts = state.queues[job.terms.queue].counts
-        counts[job.state] = counts.get(job.state, 0) + 1
-        if job.state in FINISHED:
-            finished.append(job)
-        else:
-            file_job(state, job)
-    for job in sorted(finished, key=lambda job: job.lsn):
-        file_job(state, job)
+        if job.terms is not terms or job.state is not job_state:
+            terms, job_state = job.terms, job.state
+            group = alike.setdefault((id(terms), job_state), [])
+        group.append(job)
+        if job.extras is not None and job.extras.expires_at_ms is not None and job.state in WAITING:
+            state.expiries.add(job.extras.expires_at_ms, job)
+    for (_, job_state), group in alike.items():
+        terms = _share_terms(state, group)
+        counts = state.queues[terms.queue].counts
+        counts[job_state] = counts.get(job_state, 0) + len(group)
+        if job_state is PENDING:
+            state.lanes.fill(group)
+        elif job_state is SCHEDULED:
+            for job in group:
+                state.schedule.add(job.run_at_ms, job)
+        elif job_state is IN_FLIGHT:
+            running += group
+        elif job_state in FINISHED:
+            finished[job_state] += group
+    for job in sorted(running, key=lambda job: job.order):
+        state.in_flight[job.id] = job
+    for final, jobs in finished.items():
+        jobs.sort(key=lambda job: job.lsn)
+        state.finished[final].extend(jobs)
+        for job in jobs:
+            if job.terms.retention_ms is not None and job.trail is not None:
+                state.keepsakes.add((job.trail.finished_ms or 0) + job.terms.retention_ms, job)
+
+
+def _share_terms(state: State, alike: list[Job]) -> Terms:
+    """Let these jobs, which share their terms, share them with all others of the same."""
+    own = alike[0].terms
+    terms = state.terms.setdefault(own, own)
+    if terms is not own:
+        for job in alike:
+            job.terms = terms
+    return terms

@@ -20,7 +20,9 @@ TICK_FACTS_MAX = 1000
 
 def tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
     facts = list(islice(_time_demands(state, now_ms, policy), TICK_FACTS_MAX))
-    return Decision(facts, Ticked(_next_ms(state, facts, now_ms), len(facts) == TICK_FACTS_MAX))
+    running = (state.in_flight.get(fact[0]) for fact in facts)
+    taken = tuple(job.fence for job in running if job is not None)
+    return Decision(facts, Ticked(_next_ms(state, facts, now_ms), len(facts) == TICK_FACTS_MAX, taken))
 
 
 def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:

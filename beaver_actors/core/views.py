@@ -24,7 +24,7 @@ def found(state: State, job: Job, policy: Policy) -> Found:
 def page(state: State, command: List, policy: Policy) -> Page:
     """Show the jobs that match, newest first, at most `command.limit` of them."""
     shown: list[JobView] = []
-    for looked_at, job in enumerate(state.roll.before(command.after)):
+    for looked_at, job in enumerate(state.roll.before(command.after, state.jobs)):
         if len(shown) == command.limit or looked_at == LOOKED_AT_MAX:
             return Page(tuple(shown), job.order + 1)
         if state.jobs.get(job.id) is job and _matches(job, command):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import (
     Any,
     Concatenate,
@@ -27,12 +28,16 @@ from beaver_actors.codec.wire_fields import KIND_PATTERN
 from beaver_actors.core.job import Backoff, Terms
 from beaver_actors.execute.arguments import Parameters
 from beaver_actors.execute.context import Context
+from beaver_actors.execute.hooks import Around, Hooks, OnFailure
 from beaver_actors.execute.options import read_options, shown
+from beaver_actors.execute.results import as_it_is, result_reader
 
 P = ParamSpec("P")
 A = ParamSpec("A")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 Isolation = Literal["async", "thread", "process"]
 ISOLATIONS: tuple[Isolation, ...] = ("async", "thread", "process")
@@ -45,14 +50,19 @@ class AppError(Exception):
     """The app cannot be served as it is; the message says which part and why."""
 
 
-class JobCall(NamedTuple):
-    """A call of a job function that has not happened yet: what a client enqueues."""
+@dataclass(frozen=True, slots=True)
+class JobCall(Generic[V_co]):
+    """A call of a job function that has not happened yet: what a client enqueues. `V` is what it will
+    return."""
 
     kind: str
     args: bytes
     """The JSON object of the named arguments."""
     options: Mapping[str, Any]
     """Fields of `Terms` that the function names; what it leaves open is for the server to say."""
+    read_result: Callable[[Any], V_co] = field(default=as_it_is, compare=False, repr=False)
+    """Makes of the result, as JSON has it, what the function returned; raises ValueError if it is nothing
+    like it."""
 
 
 class Handler(NamedTuple):
@@ -65,19 +75,28 @@ class Handler(NamedTuple):
     takes_context: bool
     decode: Callable[[bytes], dict[str, Any]]
     """The job's args as keyword arguments; raises BadArguments."""
+    hooks: Hooks = Hooks()
+    """Of its app."""
 
 
-class JobFunction(Generic[P, A, R_co]):
+class JobFunction(Generic[P, A, R_co, V_co]):
     """A decorated function: still callable as it was, and known to its app as a job kind.
 
     `P` are the parameters of the function, `A` those without the leading `Context`, which callers of the job
-    do not give.
+    do not give. `R` is what a call returns, `V` what the job results in: for an `async def` what it awaits
+    to.
     """
 
     def __init__(
-        self, kind: str, function: Callable[P, R_co], isolation: Isolation | None, options: Mapping[str, Any]
+        self,
+        kind: str,
+        function: Callable[P, R_co],
+        isolation: Isolation | None,
+        options: Mapping[str, Any],
+        app: App,
     ) -> None:
         functools.update_wrapper(self, function)
+        self._app = app
         self.kind = kind
         self.function = function
         self.asynchronous = inspect.iscoroutinefunction(function)
@@ -89,20 +108,20 @@ class JobFunction(Generic[P, A, R_co]):
         """Call the function here and now; no job comes of it."""
         return self.function(*args, **kwargs)
 
-    def call(self, *args: A.args, **kwargs: A.kwargs) -> JobCall:
-        """Make a job of a call.
+    def call(self, *args: A.args, **kwargs: A.kwargs) -> JobCall[V_co]:
+        """Make a job of a call, for a client's `enqueue`.
 
         Raises:
             TypeError: an argument is missing, unknown, of the wrong type, or nothing JSON can carry.
         """
-        return JobCall(self.kind, self._parameters.encode(args, kwargs), self.options)
+        return JobCall(self.kind, self._parameters.encode(args, kwargs), self.options, self._read_result)
 
     @property
     def terms(self) -> Terms:
         """The terms its jobs run on where neither the client nor the server's settings say otherwise."""
         return Terms(self.kind, **self.options)
 
-    @functools.cached_property
+    @property
     def handler(self) -> Handler:
         """The function as a worker runs it. Raises AppError if its parameters cannot be filled from JSON."""
         try:
@@ -116,6 +135,7 @@ class JobFunction(Generic[P, A, R_co]):
             self.asynchronous,
             parameters.takes_context,
             parameters.decode,
+            self._app.hooks,
         )
 
     @functools.cached_property
@@ -123,17 +143,32 @@ class JobFunction(Generic[P, A, R_co]):
         # Not read before it is needed: annotations may name classes defined further down in the module.
         return Parameters(self.function)
 
+    @functools.cached_property
+    def _read_result(self) -> Callable[[Any], V_co]:
+        return result_reader(self.function)
+
 
 class _Decorator(Protocol):
-    """What `App.job` returns: it takes the `Context`, if there is one, off the parameters of the job."""
+    """What `App.job` returns: it takes the `Context`, if there is one, off the parameters of the job, and
+    looks through the coroutine of an `async def`."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, A], Coroutine[Any, Any, V]], /
+    ) -> JobFunction[Concatenate[Context, A], A, Coroutine[Any, Any, V], V]: ...
 
     @overload
     def __call__(
         self, function: Callable[Concatenate[Context, A], R], /
-    ) -> JobFunction[Concatenate[Context, A], A, R]: ...
+    ) -> JobFunction[Concatenate[Context, A], A, R, R]: ...
 
     @overload
-    def __call__(self, function: Callable[P, R], /) -> JobFunction[P, P, R]: ...
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, V]], /
+    ) -> JobFunction[P, P, Coroutine[Any, Any, V], V]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> JobFunction[P, P, R, R]: ...
 
 
 class App:
@@ -145,10 +180,12 @@ class App:
 
     def __init__(self, name: str = "app") -> None:
         self.name = name
-        self._functions: dict[str, JobFunction[..., ..., Any]] = {}
+        self.hooks = Hooks()
+        """What runs around its jobs; those of apps that it includes keep their own."""
+        self._functions: dict[str, JobFunction[..., ..., Any, Any]] = {}
 
     @property
-    def functions(self) -> Mapping[str, JobFunction[..., ..., Any]]:
+    def functions(self) -> Mapping[str, JobFunction[..., ..., Any, Any]]:
         """The decorated functions by kind."""
         return self._functions
 
@@ -194,13 +231,41 @@ class App:
         except ValueError as error:
             raise AppError(f"job '{kind}': {error}") from None
 
-        def decorate(function: Callable[..., Any]) -> JobFunction[..., ..., Any]:
+        def decorate(function: Callable[..., Any]) -> JobFunction[..., ..., Any, Any]:
             _check_function(kind, function, isolation)
-            job: JobFunction[..., ..., Any] = JobFunction(kind, function, isolation, given)
+            job: JobFunction[..., ..., Any, Any] = JobFunction(kind, function, isolation, given, self)
             self._add(job)
             return job
 
         return cast(_Decorator, decorate)  # what it returns is typed by what it is given
+
+    def around_job(self, hook: Around) -> Around:
+        """Have every attempt of this app's jobs wrapped: `hook(context)` makes a context manager, entered
+        before the handler and left after it. To be used as a decorator, or called. The first hook is the
+        outermost.
+
+        It runs where the handler runs, on the event loop too, so it must not block. What it raises counts as
+        raised by the handler; what it swallows is raised again.
+
+        Raises:
+            AppError: it is no function that makes a context manager.
+        """
+        self.hooks = self.hooks._replace(around=(*self.hooks.around, _plain_hook("around_job", hook)))
+        return hook
+
+    def on_failure(self, hook: OnFailure) -> OnFailure:
+        """Have `hook(context, failure)` called after every failed attempt of this app's jobs, the last one
+        and those before it. To be used as a decorator, or called.
+
+        It runs in a thread of the server, has ten seconds, and changes nothing; the outcome is recorded
+        afterwards. The job may be run again, see `context.attempt` and `context.max_attempts`. That a job is
+        dead is an event of the server's, `job_died`.
+
+        Raises:
+            AppError: it is no plain function.
+        """
+        self.hooks = self.hooks._replace(on_failure=(*self.hooks.on_failure, _plain_hook("on_failure", hook)))
+        return hook
 
     def include(self, other: App) -> None:
         """Serve another app's jobs too.
@@ -219,7 +284,7 @@ class App:
         """
         return {kind: job.handler for kind, job in self._functions.items()}
 
-    def _add(self, job: JobFunction[..., ..., Any]) -> None:
+    def _add(self, job: JobFunction[..., ..., Any, Any]) -> None:
         known = self._functions.setdefault(job.kind, job)
         if known is not job:
             raise AppError(
@@ -233,6 +298,21 @@ def merge(*apps: App) -> App:
     for app in apps:
         whole.include(app)
     return whole
+
+
+H = TypeVar("H", Around, OnFailure)
+
+
+def _plain_hook(name: str, hook: H) -> H:
+    if not callable(hook):
+        raise AppError(f"{name}: expected a function, got {shown(hook)}")
+    if inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook):
+        raise AppError(
+            f"{name}: expected a plain function, got an async one: it serves threads and processes too"
+        )
+    if inspect.isgeneratorfunction(hook):
+        raise AppError(f"{name}: {_name(hook)} is a generator; put @contextlib.contextmanager above it")
+    return hook
 
 
 def _check_function(kind: str, function: object, isolation: object) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from types import GenericAlias, SimpleNamespace
+from types import GenericAlias
 from typing import Any
 
 import msgspec
 
+from beaver_actors.codec.json_text import encode_json
+from beaver_actors.execute.annotations import UNRESOLVED, resolved
 from beaver_actors.execute.context import Context
-from beaver_actors.execute.jsontext import NotJson, encode_json
 from beaver_actors.execute.outcomes import BadArguments
 
 _MISSING = object()
@@ -42,7 +42,7 @@ class Parameters:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())
-        types = {parameter.name: _resolved(function, parameter) for parameter in parameters}
+        types = {parameter.name: _type_of(function, parameter) for parameter in parameters}
         self.takes_context = bool(parameters) and types[parameters[0].name] is Context
         self._context_name = parameters.pop(0).name if self.takes_context else None
         self._signature = inspect.Signature(parameters)
@@ -79,7 +79,7 @@ class Parameters:
         for name, value in arguments.items():
             try:
                 parts.append(encode_json(name) + b":" + encode_json(value))
-            except NotJson as reason:
+            except (TypeError, ValueError) as reason:
                 raise TypeError(f"argument '{name}' cannot be written as JSON: {reason}") from None
         text = b"{" + b",".join(parts) + b"}"
         try:
@@ -143,15 +143,12 @@ def _decoder(fields: list[Any], *, forbid_unknown_fields: bool) -> msgspec.json.
         raise TypeError(f"the parameters cannot be filled from JSON: {error}") from None
 
 
-def _resolved(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    """The annotation as a type, also where it is written as text; Any where there is none."""
+def _type_of(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
     if parameter.annotation is parameter.empty:
         return Any
-    holder = SimpleNamespace(__annotations__={"it": parameter.annotation})
-    scope = getattr(inspect.unwrap(function), "__globals__", {})
     try:
-        return typing.get_type_hints(holder, scope, {}, include_extras=True)["it"]
-    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        return resolved(function, parameter.annotation)
+    except UNRESOLVED as error:
         raise TypeError(
             f"parameter '{parameter.name}': the annotation {parameter.annotation!r} cannot be resolved "
             f"({type(error).__name__}: {error}); the server needs it at run time, in the module itself"

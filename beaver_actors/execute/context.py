@@ -6,15 +6,25 @@ loop, in a thread and in a worker process. It runs nothing itself and does not i
 
 from __future__ import annotations
 
+import re
+from reprlib import repr as shown
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from beaver_actors.codec.json_text import encode_json
 from beaver_actors.core.durations import parse_duration_ms
-from beaver_actors.execute.jsontext import NotJson, encode_json
 
 PROGRESS_BYTES_MAX = 65_536
 """Progress is kept in the log and sent to everyone who watches; it is a word on the way, not a result."""
+
+SNOOZE_MS_MIN = 1_000
+"""A snooze uses no attempt, so nothing else ends a row of them; and each turn is two facts in the log. One a
+second is often enough to look whether something has changed, and slow enough not to fill the disk."""
+
+
+TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+"""W3C Trace Context, section 3.2; later versions may add to its end."""
 
 
 class Attempt(NamedTuple):
@@ -31,6 +41,8 @@ class Attempt(NamedTuple):
     fence: int
     """The LSN of the lease; it only grows."""
     timeout_ms: int | None
+    meta: bytes = b""
+    """A JSON object that belongs to the user; empty for none."""
 
 
 class Link(Protocol):
@@ -74,7 +86,7 @@ class Snooze(Verdict):
     """Nothing failed, but run the job again later; no attempt is used.
 
     Args:
-        in_: when: seconds, or text such as "30s".
+        in_: when: seconds, or text such as "30s". Less than a second is taken for one second.
 
     Raises:
         ValueError: `in_` is no duration.
@@ -120,6 +132,19 @@ class Context:
         decoded: dict[str, Any] = msgspec.json.decode(self._attempt.args)
         return decoded
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What was sent with the job as its meta."""
+        decoded: dict[str, Any] = msgspec.json.decode(self._attempt.meta or b"{}")
+        return decoded
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the job was enqueued in, as W3C Trace Context writes it: the text that the job's
+        meta has under "traceparent". None if it has none."""
+        found = self.meta.get("traceparent")
+        return found if isinstance(found, str) and TRACEPARENT.fullmatch(found) else None
+
     def progress(self, percent: float | None = None, message: str | None = None, data: object = None) -> None:
         """Tell how far the job is. Cheap, never waits, and may be called from any thread; of words that
         follow each other quickly only some are passed on, but always the last.
@@ -130,14 +155,14 @@ class Context:
             data: any JSON value for programs.
 
         Raises:
-            ValueError: `percent` is out of range, `data` is no JSON value, or all together exceeds 64 KiB.
+            ValueError: `percent` is no number or out of range, `message` is no text, `data` is no JSON value,
+                or all together exceeds 64 KiB.
         """
-        if percent is not None and not 0 <= percent <= 100:
-            raise ValueError(f"percent: expected a number from 0 to 100, got {percent!r}")
+        _check_words(percent, message)
         words = {"percent": percent, "message": message, "data": data}
         try:
             text = encode_json({name: word for name, word in words.items() if word is not None})
-        except NotJson as reason:
+        except (TypeError, ValueError) as reason:
             raise ValueError(f"progress cannot be written as JSON: {reason}") from None
         if len(text) > PROGRESS_BYTES_MAX:
             raise ValueError(f"progress: at most {PROGRESS_BYTES_MAX} bytes, got {len(text)}")
@@ -158,3 +183,13 @@ class Context:
     def seconds_left(self) -> float | None:
         """Time until the timeout, below zero after it; None for a job without one."""
         return self._link.seconds_left()
+
+
+def _check_words(percent: object, message: object) -> None:
+    """User code may not be type-checked, and a comparison's own TypeError would not say what was meant."""
+    if percent is not None and not (
+        isinstance(percent, int | float) and not isinstance(percent, bool) and 0 <= percent <= 100
+    ):
+        raise ValueError(f"percent: expected a number from 0 to 100, got {shown(percent)}")
+    if message is not None and not isinstance(message, str):
+        raise ValueError(f"message: expected text, got {shown(message)}")

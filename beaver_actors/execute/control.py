@@ -10,39 +10,73 @@ from typing import Literal
 
 import trio
 
-from beaver_actors.core.job import JobError
-from beaver_actors.core.outcome import Outcome, Released, Stopped, TimedOut
+from beaver_actors.core.outcome import Outcome, Released, Stopped
 from beaver_actors.execute.context import Attempt
+from beaver_actors.execute.outcomes import timed_out
 
 
 class Control:
-    """One per attempt. `scope` is its cancel scope, which `run_attempt` enters, once."""
+    """One per attempt.
 
-    __slots__ = ("asked", "scope")
+    Args:
+        scope: the cancel scope that the attempt runs in, if it is not the attempt's own: it has been entered
+            already, and others may follow in it.
+    """
 
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
+    __slots__ = ("asked", "deadline", "heeded", "over", "scope")
+
+    def __init__(self, scope: trio.CancelScope | None = None) -> None:
+        self.scope = trio.CancelScope() if scope is None else scope
         self.asked: Literal["cancel", "release"] | None = None
+        self.deadline = inf
+        """Trio's time at which the attempt is ended."""
+        self.heeded = False
+        """Whether anything has ever been done about that."""
+        self.over = False
+        """Whether the attempt has ended: then nobody can end it any more."""
 
     def cancel(self) -> None:
         """Someone wants the job stopped: the outcome shall be `Stopped`, also after `release`."""
-        self.asked = "cancel"
-        self.scope.cancel()
+        if not self.over:
+            self.asked = "cancel"
+            self.scope.cancel()
 
     def release(self) -> None:
         """The node wants the job back, unfinished: the outcome shall be `Released`."""
-        if self.asked is None:
+        if self.asked is None and not self.over:
             self.asked = "release"
             self.scope.cancel()
 
     def start_clock(self, attempt: Attempt) -> None:
         """The timeout counts from now on."""
+        self.set_clock(attempt)
+        self.heed_clock()
+
+    def set_clock(self, attempt: Attempt) -> None:
+        """The timeout counts from now on, and is kept from `heed_clock` on, which has its price."""
         if attempt.timeout_ms is not None:
-            self.scope.deadline = trio.current_time() + attempt.timeout_ms / 1000
+            self.deadline = trio.current_time() + attempt.timeout_ms / 1000
+
+    def heed_clock(self) -> None:
+        """See to it that the attempt is ended when its time is over."""
+        self.heeded = True
+        self.scope.deadline = self.deadline
 
     def stop_clock(self) -> None:
         """The timeout does not count for now."""
-        self.scope.deadline = inf
+        self.deadline = inf
+        self.heed_clock()
+
+    def end(self) -> None:
+        """The attempt is over; its scope may be used for another."""
+        self.over = True
+        if self.heeded:
+            self.stop_clock()
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        """Whether there was a reason why the scope could be; asking that itself costs more."""
+        return self.heeded or self.asked is not None
 
     def outcome_unstarted(self) -> Outcome:
         """What it means that the attempt was ended before its handler had begun."""
@@ -57,6 +91,4 @@ class Control:
         """
         if self.asked is not None:
             return self.outcome_unstarted()
-        assert attempt.timeout_ms is not None, f"job {attempt.job_id}: ended by nobody, and without a timeout"
-        message = f"the attempt ran longer than its timeout of {attempt.timeout_ms / 1000:g} s"
-        return TimedOut(JobError("Timeout", message, where))
+        return timed_out(attempt, where)

@@ -11,14 +11,14 @@ import traceback
 from types import TracebackType
 from typing import NamedTuple
 
+from beaver_actors.codec.json_text import encode_json
 from beaver_actors.core.job import JobError
-from beaver_actors.core.outcome import Failed, Outcome, Rejected, Snoozed, Succeeded
-from beaver_actors.execute.context import Cancelled, Reject, Retry, Snooze, Verdict
-from beaver_actors.execute.jsontext import NotJson, encode_json
+from beaver_actors.core.outcome import Failed, Outcome, Rejected, Snoozed, Succeeded, TimedOut
+from beaver_actors.execute.context import SNOOZE_MS_MIN, Attempt, Cancelled, Reject, Retry, Snooze, Verdict
 
 NOTHING = Succeeded(None)
 
-RUNNERS = frozenset(f"beaver_actors.execute.{name}" for name in ("run", "calling", "process_child"))
+RUNNERS = frozenset(f"beaver_actors.execute.{name}" for name in ("run", "calling", "hooks", "process_child"))
 """Modules whose frames stand between Trio and the handler, and tell a user nothing."""
 
 FRAMES_MAX = 100
@@ -50,7 +50,7 @@ def returned(value: object, limits: Limits) -> Outcome:
         return raised(value, limits)
     try:
         text = encode_json(value)
-    except NotJson as reason:
+    except (TypeError, ValueError) as reason:
         return _bad_result(value, str(reason), limits)
     if len(text) > limits.result_bytes:
         return _bad_result(
@@ -73,7 +73,7 @@ def _meaning(error: BaseException, limits: Limits) -> Outcome:
         case Retry(in_ms=in_ms):
             return Failed(describe(error, limits), in_ms)
         case Snooze(in_ms=in_ms):
-            return Snoozed(in_ms)
+            return Snoozed(max(in_ms, SNOOZE_MS_MIN))
         case Reject():
             return Rejected(describe(error, limits))
         case BadArguments() as bad:
@@ -82,19 +82,24 @@ def _meaning(error: BaseException, limits: Limits) -> Outcome:
             return Failed(describe(error, limits))
 
 
+def timed_out(attempt: Attempt, where: str) -> TimedOut:
+    """The attempt was ended, or has ended itself, because its time was over. `where`: a traceback."""
+    assert attempt.timeout_ms is not None, f"job {attempt.job_id}: ended by nobody, and without a timeout"
+    message = f"the attempt ran longer than its timeout of {attempt.timeout_ms / 1000:g} s"
+    return TimedOut(JobError("Timeout", message, where))
+
+
 def describe(error: BaseException, limits: Limits) -> JobError:
     """Name, message and traceback of an exception, whatever it does to prevent that."""
     try:
         inner = _unwrapped(error)
-        message = _message(inner)
+        message = cut(_message(inner), limits.error_message_chars)
+        if limits.traceback_chars == 0:  # to find and format one takes longer than everything else
+            return JobError(_class_name(inner), message)
         lines = traceback.TracebackException(
             type(error), error, _user_part(error.__traceback__), limit=-FRAMES_MAX, compact=True
         )
-        return JobError(
-            _class_name(inner),
-            cut(message, limits.error_message_chars),
-            cut("".join(lines.format()), limits.traceback_chars),
-        )
+        return JobError(_class_name(inner), message, cut("".join(lines.format()), limits.traceback_chars))
     except BaseException as worse:  # noqa: BLE001 an exception that cannot be described is still a failed attempt
         return JobError(_class_name(error), f"it cannot be described: doing so raised {_class_name(worse)}")
 

@@ -96,6 +96,10 @@ class ProcessPool:
         self._nursery: trio.Nursery | None = None
         self._over = False
 
+    def keep_to(self, limits: Limits) -> None:
+        """Keep so much of outcomes from now on. Before the first process is started."""
+        self._limits = limits
+
     @property
     def processes(self) -> int:
         """Processes that are alive."""

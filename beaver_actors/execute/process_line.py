@@ -30,6 +30,7 @@ from beaver_actors.execute.frames import (
     frame,
     take_to_process,
 )
+from beaver_actors.kernel.posix import empty_input
 
 READ_BYTES = 65_536
 PROGRESS_SECONDS = 0.1
@@ -56,9 +57,7 @@ class Line:
         """Keep the server's pipes to ourselves: user code reads nothing and prints to standard error."""
         # A copy made by dup is not handed on to programs that user code starts.
         line = cls(os.dup(0), os.dup(1))
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
+        empty_input()
         os.dup2(2, 1)
         # A pipe is buffered by the block; what a killed process had printed would be lost.
         for stream in (sys.stdout, sys.stderr):

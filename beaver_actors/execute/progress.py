@@ -19,7 +19,7 @@ class Thinner:
     """Lets held-back progress go when its time has come. One for all attempts, with one task."""
 
     def __init__(self) -> None:
-        self._holding: set[Valve] = set()
+        self._holding: dict[Valve, None] = {}  # walked in the order of arrival
         self._wanted = trio.Event()
 
     async def run(self) -> None:
@@ -35,12 +35,12 @@ class Thinner:
 
     def hold(self, valve: Valve) -> None:
         """A valve holds something back."""
-        self._holding.add(valve)
+        self._holding[valve] = None
         self._wanted.set()
 
     def forget(self, valve: Valve) -> None:
         """A valve holds nothing any more."""
-        self._holding.discard(valve)
+        self._holding.pop(valve, None)
 
 
 class Valve:

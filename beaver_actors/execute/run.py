@@ -9,15 +9,13 @@ the work is done; whatever it raises counts as having been ended.
 
 from __future__ import annotations
 
-import sys
 import threading
+import types
 from collections import deque
+from collections.abc import Generator
 from contextlib import suppress
-from itertools import takewhile
 from math import inf
-from traceback import StackSummary, walk_stack
-from types import FrameType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
@@ -27,8 +25,10 @@ from beaver_actors.execute.app import Handler
 from beaver_actors.execute.calling import call_plain
 from beaver_actors.execute.context import Attempt, Context
 from beaver_actors.execute.control import Control
+from beaver_actors.execute.hooks import surrounded
 from beaver_actors.execute.outcomes import LIMITS, RUNNERS, Limits, cut, describe, raised, returned
 from beaver_actors.execute.progress import Valve
+from beaver_actors.kernel.stacks import stack_of
 
 if TYPE_CHECKING:
     from beaver_actors.execute.process import ProcessPool
@@ -91,29 +91,76 @@ async def run_attempt(
 async def run_on_loop(
     attempt: Attempt, handler: Handler, control: Control, limits: Limits, progress: Valve
 ) -> Outcome:
-    """Run an `async def` here, in the caller's own task: the one path that has to be light."""
-    where = ""
+    """Run an `async def` here, in the caller's own task."""
     try:
-        control.start_clock(attempt)
         with control.scope:
-            try:
-                arguments = handler.decode(attempt.args)
-                if handler.takes_context:
-                    context = Context(attempt, LoopLink(control, progress))
-                    value = await handler.function(context, **arguments)
-                else:
-                    value = await handler.function(**arguments)
-                return returned(value, limits)
-            except trio.Cancelled as cancelled:
-                where = describe(cancelled, limits).traceback
-                raise
-    except BaseException as error:  # noqa: BLE001 whatever user code raises is an outcome
+            return await run_in_scope(attempt, handler, control, limits, progress)
+    except BaseException as error:  # noqa: BLE001 the handler has broken Trio's bookkeeping
         # Unless it is those who called us that are cancelled: then this raises in turn.
         await trio.lowlevel.checkpoint_if_cancelled()
+        return raised(error, limits)
+    raise AssertionError("what ends an attempt does not leave its scope")
+
+
+async def run_in_scope(
+    attempt: Attempt, handler: Handler, control: Control, limits: Limits, progress: Valve
+) -> Outcome:
+    """Run an `async def` in a scope that the caller has entered, `control.scope`: the one path that has to be
+    light. If that scope is cancelled afterwards, the attempt was ended from outside, and nothing else can be
+    waited for in it."""
+    try:
+        control.set_clock(attempt)
+        arguments = handler.decode(attempt.args)
+        if handler.hooks.around:
+            called = _surrounded(attempt, handler, control, progress, arguments)
+        elif handler.takes_context:
+            called = handler.function(Context(attempt, LoopLink(control, progress)), **arguments)
+        else:
+            called = handler.function(**arguments)
+        steps = called if type(called) is types.CoroutineType else called.__await__()
+        # Most handlers that are short never wait, and neither setting a deadline nor anything else that is
+        # needed for waiting costs less than they do.
+        try:
+            wish = steps.send(None)
+        except StopIteration as end:
+            value = end.value
+        else:
+            control.heed_clock()
+            value = await _go_on(steps, wish)
+        return returned(value, limits)
+    except BaseException as error:  # noqa: BLE001 whatever user code raises is an outcome
         if not control.scope.cancel_called:
+            await trio.lowlevel.checkpoint_if_cancelled()  # as above
             return raised(error, limits)
-        where = describe(error, limits).traceback
-    return control.outcome(attempt, where)
+        return control.outcome(attempt, describe(error, limits).traceback)
+    finally:
+        control.end()
+
+
+@types.coroutine
+def _go_on(steps: Any, wish: object) -> Generator[object, object, object]:
+    """Await what has taken its first step already, and wishes for this."""
+    try:
+        while True:
+            try:
+                answer = yield wish
+            except BaseException as error:  # noqa: BLE001  # it is the handler's
+                wish = steps.throw(error)
+            else:
+                wish = steps.send(answer)
+    except StopIteration as end:
+        value: object = end.value
+        return value
+
+
+async def _surrounded(
+    attempt: Attempt, handler: Handler, control: Control, progress: Valve, arguments: dict[str, Any]
+) -> object:
+    context = Context(attempt, LoopLink(control, progress))
+    with surrounded(handler.hooks.around, context):
+        if handler.takes_context:
+            return await handler.function(context, **arguments)
+        return await handler.function(**arguments)
 
 
 async def _run_in_thread(
@@ -182,8 +229,8 @@ class _Slot:
             return ""
         self._abandoned = True
         self._shared.threads_abandoned += 1
-        frame = sys._current_frames().get(self.thread) if self.thread is not None else None
-        return "" if frame is None else cut(_stack(frame), self._shared.limits.traceback_chars)
+        where = "" if self.thread is None else stack_of(self.thread, RUNNERS)
+        return cut(where, self._shared.limits.traceback_chars)
 
 
 class LoopLink:
@@ -214,10 +261,10 @@ class LoopLink:
 
     def stopping(self) -> bool:
         control = self._control
-        return self.over or control.asked is not None or self._clock.current_time() >= control.scope.deadline
+        return self.over or control.asked is not None or self._clock.current_time() >= control.deadline
 
     def seconds_left(self) -> float | None:
-        deadline = self._control.scope.deadline
+        deadline = self._control.deadline
         return None if deadline == inf else deadline - self._clock.current_time()
 
     def _deliver(self) -> None:
@@ -225,11 +272,3 @@ class LoopLink:
         self._under_way = False
         if self._latest:
             self._progress.put(self._latest.pop())
-
-
-def _stack(frame: FrameType) -> str:
-    """Where a running thread is, from the handler's call on."""
-    frames = takewhile(lambda step: step[0].f_globals.get("__name__") not in RUNNERS, walk_stack(frame))
-    summary = StackSummary.extract(frames, limit=50)
-    summary.reverse()
-    return "Most recent call last:\n" + "".join(summary.format())

@@ -17,7 +17,7 @@ from beaver_actors.journal.disk import NO_SPACE
 SLOTS = 4096
 """More attempts at once than any one process runs; those beyond are not blamed."""
 
-_FENCE = struct.Struct("<Q")
+_FENCE = struct.Struct("=Q")  # only ever read on the machine that wrote it
 
 
 class Board:
@@ -29,6 +29,7 @@ class Board:
 
     def __init__(self, path: Path) -> None:
         self._memory = _cleared(path, SLOTS * _FENCE.size)
+        self._fences = memoryview(self._memory).cast("Q")
         self._free = list(range(SLOTS - 1, -1, -1))
         self._slots: dict[int, int] = {}
 
@@ -36,17 +37,18 @@ class Board:
         """The attempt under this fence begins."""
         if self._free:
             slot = self._slots[fence] = self._free.pop()
-            _FENCE.pack_into(self._memory, slot * _FENCE.size, fence)
+            self._fences[slot] = fence
 
     def end(self, fence: int) -> None:
         """The attempt under this fence is over."""
         slot = self._slots.pop(fence, None)
         if slot is not None:
-            _FENCE.pack_into(self._memory, slot * _FENCE.size, 0)
+            self._fences[slot] = 0
             self._free.append(slot)
 
     def close(self) -> None:
         """Unmap the file; what is on it stays."""
+        self._fences.release()
         self._memory.close()
 
 

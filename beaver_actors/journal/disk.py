@@ -10,12 +10,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from typing import Protocol
 
 from beaver_actors.journal.errors import DirectoryLocked
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The disk, or this user's share of it, is full. Every other error of a write leaves its effect unknown."""
+
+PID_DIGITS_MAX = 9
+"""The kernel counts processes to 4 million at most."""
 
 
 class DiskFile(Protocol):
@@ -54,7 +58,8 @@ class Disk(Protocol):
         ...
 
     def make_directory(self, name: str = "") -> None:
-        """Make a directory, by default the data directory itself; nothing happens if it exists."""
+        """Make a directory, by default the data directory itself, unless it exists. Its name is on disk when
+        this returns, in any case: whoever made it may have died before that."""
         ...
 
     def names(self, directory: str = "") -> list[str]:
@@ -125,14 +130,7 @@ class RealDisk:
         return self._path
 
     def make_directory(self, name: str = "") -> None:
-        path = self._at(name)
-        if os.path.isdir(path):
-            return
-        parent = os.path.dirname(path)
-        if not os.path.isdir(parent):
-            os.makedirs(parent, 0o700, exist_ok=True)
-        os.mkdir(path, 0o700)
-        _sync_directory(parent)
+        _make_directory(self._at(name))
 
     def names(self, directory: str = "") -> list[str]:
         return sorted(os.listdir(self._at(directory)))
@@ -153,10 +151,12 @@ class RealDisk:
 
     def create(self, name: str) -> DiskFile:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return _RealFile(os.open(self._at(name), flags, 0o600))
+        path = self._at(name)
+        return _RealFile(os.open(path, flags, 0o600), path)
 
     def open(self, name: str) -> DiskFile:
-        return _RealFile(os.open(self._at(name), os.O_RDWR | os.O_CLOEXEC))
+        path = self._at(name)
+        return _RealFile(os.open(path, os.O_RDWR | os.O_CLOEXEC), path)
 
     def rename(self, old: str, new: str) -> None:
         os.rename(self._at(old), self._at(new))
@@ -208,23 +208,42 @@ class RealDisk:
 
 
 class _RealFile:
-    def __init__(self, descriptor: int) -> None:
+    """Its errors name the file, which the system's own do not once it is open."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
+        self._path = path
 
     def write_at(self, data: bytes, offset: int) -> int:
-        return os.pwrite(self._descriptor, data, offset)
+        try:
+            return os.pwrite(self._descriptor, data, offset)
+        except OSError as error:
+            raise _naming(self._path, error) from None
 
     def datasync(self) -> None:
-        os.fdatasync(self._descriptor)
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise _naming(self._path, error) from None
 
     def truncate(self, size: int) -> None:
-        os.ftruncate(self._descriptor, size)
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            raise _naming(self._path, error) from None
 
     def preallocate(self, size: int) -> None:
-        os.posix_fallocate(self._descriptor, 0, size)
+        try:
+            os.posix_fallocate(self._descriptor, 0, size)
+        except OSError as error:
+            raise _naming(self._path, error) from None
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _naming(path: str, error: OSError) -> OSError:
+    return OSError(error.errno, error.strerror, path)
 
 
 class _RealLock:
@@ -234,15 +253,39 @@ class _RealLock:
     def release(self) -> None:
         """The name of the holder goes first; the file stays, because another may be waiting on it."""
         try:
-            os.ftruncate(self._descriptor, 0)
+            # A disk that fails keeps the name. Nobody is to be told of that instead of the first failure.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
         finally:
             os.close(self._descriptor)
+
+
+def _make_directory(path: str) -> None:
+    """Make it, and those above it that are missing, each with its name on disk."""
+    above = os.path.dirname(path)
+    existed = os.path.isdir(path)
+    if not existed:
+        if not os.path.isdir(above):
+            _make_directory(above)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):  # else another process was quicker
+                raise
+    try:
+        _sync_directory(above)
+    except PermissionError:
+        if not existed:
+            raise
+        # Somebody else has prepared it for this user, who may not look into the directory above.
 
 
 def _sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise _naming(path, error) from None
     finally:
         os.close(descriptor)
 
@@ -253,4 +296,5 @@ def _read_pid(path: str) -> int | None:
             text = file.read(20).strip()
     except FileNotFoundError:
         return None
-    return int(text) if text.isdigit() else None
+    # Longer ones are no process, and asking the system about such a number raises.
+    return int(text) or None if text.isdigit() and len(text) <= PID_DIGITS_MAX else None

@@ -30,16 +30,24 @@ class DirectoryLocked(JournalError):
 
 
 class UnknownFormat(JournalError):
-    """Written by another version of the program."""
+    """Written by a newer version of the program: older formats go on being read. Nothing is damaged.
 
-    def __init__(self, file: str, found: int | str, supported: int) -> None:
-        super().__init__(
-            f"{file} has format version {found}; this program reads version {supported}. "
-            "Start it with the version of beaver-actors that wrote it, or a later one."
-        )
+    Attributes:
+        file: where it was seen.
+        found: the version that is written there.
+        supported: the one that this program reads.
+        reason: both, in words.
+    """
+
+    def __init__(self, file: str, found: int, supported: int) -> None:
         self.file = file
         self.found = found
         self.supported = supported
+        self.reason = f"has format version {found}; this program reads version {supported}"
+        super().__init__(
+            f"{file} {self.reason}. A newer version of beaver_actors wrote it: "
+            "use that one or a later one. Nothing is damaged."
+        )
 
 
 class Damaged(JournalError):

@@ -98,7 +98,7 @@ class FileJournal:
     @property
     def wants_replenishing(self) -> bool:
         """Something that is held ready for a full disk is missing: call `replenish`."""
-        return not self._reserve.is_complete
+        return not (self._reserve.is_complete and self._active.has_room(self._settings.segment_bytes))
 
     def append(self, facts: Sequence[Fact]) -> int:
         """Make facts durable with one write and one sync, and return the LSN of the last.
@@ -160,7 +160,7 @@ class FileJournal:
             OSError, JournalPoisoned: as `append`.
         """
         with self._poisoning():
-            self._reserve.replenish()
+            self._reserve.replenish(self._active)
 
     def read_from(self, lsn: int, limit: int) -> list[tuple[int, Fact]]:
         """Return up to `limit` durable facts from `lsn` on, with their LSNs; none if `lsn` is past the head.
@@ -191,7 +191,7 @@ class FileJournal:
             except AppendRefused:
                 # A frame longer than a segment, or a file system that does not keep the room it gave.
                 self._reserve.now_scarce()
-                if not spend_ballast(self._disk):
+                if not spend_ballast(self._disk, self._settings.segment_bytes):
                     raise
                 self._active.commit(frame)
         except AppendRefused:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from beaver_actors.codec.segment import (
     scan_segment,
 )
 from beaver_actors.core.state import State
-from beaver_actors.journal.disk import NO_SPACE, Disk, write_whole
+from beaver_actors.journal.disk import NO_SPACE, Disk, DiskLock, write_whole
 from beaver_actors.journal.errors import Damaged, DirectoryUnusable, NoSpace, UnknownFormat
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.replay import Replayed, replay
@@ -43,6 +43,7 @@ from beaver_actors.journal.snapshots import SNAPSHOTS, list_snapshots, remove_te
 LOCK = "lock"
 FORMAT = "format"
 """Says that this directory holds a log, so that an empty `wal/` is not taken for a new one."""
+FORMAT_UNFINISHED = f"{FORMAT}.tmp"
 FORMAT_VERSION = 1
 _FORMAT_TEXT = "beaver-actors data directory, format %d\n"
 _REWRITTEN = f"{LOG}/rewritten.tmp"
@@ -88,33 +89,38 @@ def open_journal(disk: Disk, settings: JournalSettings) -> Recovered:
         NoSpace: the disk is full, and giving up the reserve was not enough.
         OSError: the disk failed.
     """
-    with _telling_what_to_do(disk):
-        disk.make_directory()
-        lock = disk.lock(LOCK)
-    try:
+    with _telling_when_full(disk):
         with _telling_what_to_do(disk):
-            is_new = _prepare(disk, settings)
-        replayed = replay(disk)
-        remove_unfinished(disk)
-        active = _make_durable(disk, settings, replayed)
-        journal = FileJournal(
-            disk,
-            settings,
-            lock,
-            active=active,
-            sealed=[(lsn, disk.size(segment_name(lsn))) for lsn in list_segments(disk)[:-1]],
-            head=replayed.state.lsn,
-            chain=replayed.chain,
-            epoch=active.header.epoch,
-        )
-    except BaseException:
-        lock.release()
-        raise
+            disk.make_directory()
+            lock = disk.lock(LOCK)
+        try:
+            return _open(disk, settings, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+
+def _open(disk: Disk, settings: JournalSettings, lock: DiskLock) -> Recovered:
+    with _telling_what_to_do(disk):
+        is_new = _prepare(disk, settings)
+    replayed = replay(disk)
+    remove_unfinished(disk)
+    active = _make_durable(disk, settings, replayed)
+    journal = FileJournal(
+        disk,
+        settings,
+        lock,
+        active=active,
+        sealed=[(lsn, disk.size(segment_name(lsn))) for lsn in list_segments(disk)[:-1]],
+        head=replayed.state.lsn,
+        chain=replayed.chain,
+        epoch=active.header.epoch,
+    )
     try:
         mark_format(disk)
         journal.replenish()
     except BaseException:
-        journal.close()
+        active.close()
         raise
     return Recovered(replayed.state, journal, _report(replayed, journal, is_new))
 
@@ -143,8 +149,11 @@ def has_format(disk: Disk) -> bool:
         text = disk.read(FORMAT)
     except FileNotFoundError:
         return False
-    match = re.fullmatch(re.escape(_FORMAT_TEXT).replace("%d", r"(\d{1,9})").encode(), text)
-    if match is None:
+    # What a newer version writes behind its number is its own affair.
+    match = re.match(
+        re.escape(_FORMAT_TEXT.strip()).replace("%d", r"([0-9]{1,9})").encode() + b"(?![0-9])", text
+    )
+    if match is None or (int(match[1]) == FORMAT_VERSION and text != _FORMAT_TEXT.encode() % FORMAT_VERSION):
         reason = f"expected {_FORMAT_TEXT % FORMAT_VERSION!r}, found {text!r:.80}"
         raise Damaged(disk.place, FORMAT, 0, 1, reason)
     if int(match[1]) != FORMAT_VERSION:
@@ -156,19 +165,20 @@ def mark_format(disk: Disk) -> None:
     """Say that this directory holds a log. Left for the next start if the disk is full."""
     if has_format(disk):
         return
-    temporary = f"{FORMAT}.tmp"
-    file = disk.create(temporary)
     try:
-        write_whole(file, (_FORMAT_TEXT % FORMAT_VERSION).encode(), 0)
-        file.datasync()
+        file = disk.create(FORMAT_UNFINISHED)
+        try:
+            write_whole(file, (_FORMAT_TEXT % FORMAT_VERSION).encode(), 0)
+            file.datasync()
+        finally:
+            file.close()
     except OSError as error:
-        file.close()
-        disk.unlink(temporary)
+        with suppress(FileNotFoundError):  # not even the name found room
+            disk.unlink(FORMAT_UNFINISHED)
         if error.errno not in NO_SPACE:
             raise
         return
-    file.close()
-    disk.rename(temporary, FORMAT)
+    disk.rename(FORMAT_UNFINISHED, FORMAT)
     disk.sync_directory()
 
 
@@ -243,6 +253,8 @@ _ADVICE = {
     errno.EROFS: "it is on a read-only file system",
     errno.EACCES: "this user may not read or write it",
     errno.EPERM: "this user may not read or write it",
+    errno.ENOENT: "it is not there and cannot be made there",
+    errno.ENAMETOOLONG: "its name is too long",
 }
 
 
@@ -251,11 +263,19 @@ def _telling_what_to_do(disk: Disk) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise NoSpace(f"{disk.place}: the disk is full; free some space and start again") from error
         if error.errno not in _ADVICE:
             raise
         raise DirectoryUnusable(
             f"{disk.place} cannot be the data directory: {_ADVICE[error.errno]} ({error}). "
             "Correct that, or start with another one (--data-dir)."
         ) from error
+
+
+@contextmanager
+def _telling_when_full(disk: Disk) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise NoSpace(f"{disk.place}: the disk is full; free some space and start again") from error

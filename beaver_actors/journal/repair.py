@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX
 from beaver_actors.codec.segment import BadHeader, SegmentHeader, UnknownVersion, highest_lsn, scan_segment
 from beaver_actors.core.state import State
 from beaver_actors.journal.disk import Disk
 from beaver_actors.journal.errors import Damaged
-from beaver_actors.journal.recovery import FORMAT, LOCK, has_format, mark_format, remove_unfinished
+from beaver_actors.journal.recovery import (
+    FORMAT,
+    FORMAT_UNFINISHED,
+    LOCK,
+    has_format,
+    mark_format,
+    remove_unfinished,
+)
 from beaver_actors.journal.replay import Replayed, replay
 from beaver_actors.journal.reserve import give_up_ballast
 from beaver_actors.journal.segments import LOG, list_segments, make_spare, segment_name, start_segment
@@ -60,10 +68,14 @@ def repair(disk: Disk, settings: JournalSettings) -> Repaired | None:
     """
     lock = disk.lock(LOCK)
     try:
-        mended = _mend_format(disk)
+        damage = None
         try:
             replayed = replay(disk)
-        except Damaged as damage:
+        except Damaged as found:
+            damage = found
+        # From here on something is changed: what a newer version wrote has been refused.
+        mended = _mend_format(disk)
+        if damage is not None:
             return _repair(disk, settings, damage)
         return mended and mended._replace(
             kept_lsn=replayed.state.lsn,
@@ -82,6 +94,8 @@ def _mend_format(disk: Disk) -> Repaired | None:
         has_format(disk)
     except Damaged as damage:
         aside = _move_aside(disk, [FORMAT])
+        if FORMAT_UNFINISHED in disk.names():
+            disk.unlink(FORMAT_UNFINISHED)
         mark_format(disk)
         return Repaired(aside, 0, 1, 0, 0, 1, damage)
     return None
@@ -134,15 +148,18 @@ def _readable(disk: Disk) -> Replayed:
 
 
 def _seen(disk: Disk, epoch: int) -> tuple[int, int]:
-    """The highest LSN that anything in the log lays claim to, and an epoch above all in it."""
+    """The highest LSN that anything in the log lays claim to, and an epoch above all in it. Numbers that are
+    never written are claims of nobody."""
     seen_lsn = 0
     for first_lsn in list_segments(disk):
         data = disk.read(segment_name(first_lsn))
-        seen_lsn = max(seen_lsn, first_lsn - 1, highest_lsn(data))
+        claimed_lsn = highest_lsn(data)
+        seen_lsn = max(seen_lsn, first_lsn - 1, claimed_lsn if claimed_lsn <= LSN_MAX else 0)
         try:
-            epoch = max(epoch, scan_segment(data, last=False).epoch)
+            claimed_epoch = scan_segment(data, last=False).epoch
         except (BadHeader, UnknownVersion):
             continue
+        epoch = max(epoch, claimed_epoch if claimed_epoch <= EPOCH_MAX else 0)
     return seen_lsn, epoch + 1
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from beaver_actors.codec.fact_codec import CodecError, decode_facts
 from beaver_actors.codec.frame import Frame
+from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX
 from beaver_actors.codec.segment import BadHeader, SegmentScan, UnknownVersion, Verdict, scan_segment
 from beaver_actors.core.facts import Fact
-from beaver_actors.core.fold import fold
+from beaver_actors.core.fold import fold_all
 from beaver_actors.core.state import State
 from beaver_actors.journal.disk import Disk
 from beaver_actors.journal.errors import Damaged, UnknownFormat
@@ -74,7 +75,7 @@ def read_segments(
 
     Args:
         first_lsns: their names, up to the last one of the log.
-        through_lsn: leave out segments that begin later.
+        through_lsn: leave out segments that begin later, or come when it has been read.
 
     Raises:
         Damaged: one does not follow the one before; or, after its readable part was yielded, cannot be read
@@ -83,14 +84,14 @@ def read_segments(
     """
     before: SegmentScan | None = None
     for first_lsn in first_lsns:
-        if through_lsn is not None and first_lsn > through_lsn:
+        next_lsn = first_lsn if before is None else before.last_lsn + 1
+        if through_lsn is not None and max(first_lsn, next_lsn) > through_lsn:
             return
-        scan = read_segment(disk, first_lsn, last=first_lsn == first_lsns[-1])
+        scan = read_segment(disk, first_lsn, last=first_lsn == first_lsns[-1], next_lsn=next_lsn)
         name = segment_name(first_lsn)
-        if before is not None and first_lsn != before.last_lsn + 1:
-            missing = before.last_lsn + 1
-            reason = f"begins with LSN {first_lsn}, but the segment before it ends with LSN {missing - 1}"
-            raise Damaged(disk.place, name, 0, missing, reason)
+        if first_lsn != next_lsn:
+            reason = f"begins with LSN {first_lsn}, but the segment before it ends with LSN {next_lsn - 1}"
+            raise Damaged(disk.place, name, 0, next_lsn, reason)
         if before is not None and scan.header.chain != before.chain:
             raise Damaged(disk.place, name, 0, first_lsn, "does not follow the end of the segment before it")
         yield scan
@@ -119,23 +120,31 @@ def read_log(disk: Disk, from_lsn: int = 1) -> Iterator[tuple[int, int, Fact]]:
                         yield lsn, frame.epoch, fact
 
 
-def read_segment(disk: Disk, first_lsn: int, *, last: bool) -> SegmentScan:
+def read_segment(disk: Disk, first_lsn: int, *, last: bool, next_lsn: int | None = None) -> SegmentScan:
     """Read one segment.
+
+    Args:
+        first_lsn: its name.
+        last: whether no segment follows it.
+        next_lsn: the first fact that has not been read so far; by default that of its name.
 
     Raises:
         Damaged: its header cannot be read, or is not the one its name says.
         UnknownFormat: it is of another version.
     """
     name = segment_name(first_lsn)
+    next_lsn = first_lsn if next_lsn is None else next_lsn
     try:
         scan = scan_segment(disk.read(name), last=last)
     except BadHeader as error:
-        raise Damaged(disk.place, name, 0, first_lsn, str(error)) from error
+        raise Damaged(disk.place, name, 0, next_lsn, str(error)) from error
     except UnknownVersion as error:
         raise UnknownFormat(f"{disk.place}/{name}", error.found, error.supported) from error
     if scan.header.first_lsn != first_lsn:
         reason = f"begins with LSN {scan.header.first_lsn}, not the one its name says"
-        raise Damaged(disk.place, name, 0, first_lsn, reason)
+        raise Damaged(disk.place, name, 0, next_lsn, reason)
+    if scan.epoch > EPOCH_MAX or scan.last_lsn > LSN_MAX:
+        raise Damaged(disk.place, name, 0, next_lsn, "an LSN or an epoch that is never written")
     return scan
 
 
@@ -208,8 +217,7 @@ def _replay_segment(disk: Disk, replayed: Replayed, scan: SegmentScan, through_l
             )
         facts = decode_frame(disk, name, frame)
         try:
-            for fact in facts:
-                fold(state, fact)
+            fold_all(state, facts)
         except (AssertionError, LookupError) as error:
             reason = f"a fact of this frame does not fit the state before it: {error}"
             raise Damaged(disk.place, name, frame.offset, frame.first_lsn, reason) from error

@@ -1,8 +1,9 @@
 """The reserve: room that is kept back for a full disk (P7).
 
-Two things are held ready: the next segment, made ahead, and a ballast file. While both are there, new jobs
-may come in. When one cannot be replaced, only outcomes may, and they use up what was held back; so a job that
-has run is recorded, and not run again. This file looks after the two files and writes nothing into them.
+Two things are held ready: the next segment, made ahead, and a ballast file. While both are there, and the
+segment that is written has all its room, new jobs may come in. When one of them cannot be had again, only
+outcomes may, and they use up what was held back; so a job that has run is recorded, and not run again. This
+file looks after that room and writes nothing into it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from enum import StrEnum
 
 from beaver_actors.journal.disk import NO_SPACE, Disk
 from beaver_actors.journal.errors import NoSpace
-from beaver_actors.journal.segments import list_segments, make_room, make_spare, segment_name
+from beaver_actors.journal.segments import (
+    ActiveSegment,
+    list_segments,
+    make_room,
+    make_spare,
+    segment_name,
+)
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.journal.snapshots import is_being_written
 
@@ -44,11 +51,20 @@ class Reserve:
         at_hand = self._spare and self.room is Room.NORMAL
         return at_hand and (ballast_size(self._disk) or 0) >= self._settings.reserve_bytes
 
-    def replenish(self) -> None:
-        """Make again what was used up, as far as there is room, and say in `room` whether it was enough."""
+    def replenish(self, active: ActiveSegment) -> None:
+        """Make again what was used up, as far as there is room, and say in `room` whether it was enough.
+
+        Args:
+            active: the segment that is written; begun or cut back on a full disk, it lacks its own room.
+        """
         try:
             # In the order of need: to start again, to record outcomes, and then the rest.
             self._grow_ballast(needed_to_start(self._disk))
+            if not active.has_room(self._settings.segment_bytes):
+                # Once that is used up, the next start needs as much.
+                self._grow_ballast(self._settings.segment_bytes)
+                self._expect_free(self._settings.segment_bytes - active.size)
+                active.take_room(self._settings.segment_bytes)
             if not self._spare:
                 self._expect_free(self._settings.segment_bytes)
                 make_spare(self._disk, self._settings.segment_bytes)
@@ -86,7 +102,7 @@ class Reserve:
             make_spare(self._disk, self._settings.segment_bytes)
         except NoSpace:
             self.now_scarce()
-            if not spend_ballast(self._disk):
+            if not spend_ballast(self._disk, self._settings.segment_bytes):
                 raise
             make_spare(self._disk, self._settings.segment_bytes)
         self._spare = True
@@ -137,10 +153,14 @@ def needed_to_start(disk: Disk) -> int:
     return max(disk.size(segment_name(first_lsn)) for first_lsn in list_segments(disk))
 
 
-def spend_ballast(disk: Disk) -> bool:
+def spend_ballast(disk: Disk, keep: int = 0) -> bool:
     """Give back to the disk what the ballast holds beyond the need of the next start; False if that is all
-    there is."""
-    needed = needed_to_start(disk)
+    there is.
+
+    Args:
+        keep: how long the last segment may yet become: what the next start will need then.
+    """
+    needed = max(needed_to_start(disk), keep)
     if (ballast_size(disk) or 0) <= needed:
         return False
     file = disk.open(RESERVE)

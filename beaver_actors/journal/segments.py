@@ -8,7 +8,10 @@ reads a log.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 
+from beaver_actors.codec.ranges import LSN_MAX
 from beaver_actors.codec.segment import SEAL, SEGMENT_HEADER_SIZE, SegmentHeader, encode_segment_header
 from beaver_actors.journal.disk import NO_SPACE, Disk, DiskFile, write_whole
 from beaver_actors.journal.errors import AppendRefused, NoSpace
@@ -25,8 +28,14 @@ def segment_name(first_lsn: int) -> str:
 
 def list_segments(disk: Disk) -> list[int]:
     """The first LSN of each segment in the directory, ascending. Other names are not looked at."""
-    matches = (re.fullmatch(r"(\d{20})\.wal", name) for name in disk.names(LOG))
-    return [int(match[1]) for match in matches if match]
+    return lsns_in_names(disk.names(LOG), r"([0-9]{20})\.wal")
+
+
+def lsns_in_names(names: Iterable[str], pattern: str) -> list[int]:
+    """The LSNs in those of the names that match the pattern, in their order. A number that is no LSN is in a
+    name that is not ours."""
+    matches = (re.fullmatch(pattern, name) for name in names)
+    return [lsn for match in matches if match and (lsn := int(match[1])) <= LSN_MAX]
 
 
 class ActiveSegment:
@@ -74,6 +83,24 @@ class ActiveSegment:
             self._cut_back()
         raise AppendRefused(f"the disk takes only part of a frame of {len(frame)} bytes")
 
+    def has_room(self, size: int) -> bool:
+        """Whether the file is as long as this."""
+        return self.size >= size
+
+    def take_room(self, size: int) -> None:
+        """Make the file as long as this, with room for all of it.
+
+        Raises:
+            NoSpace: there is none.
+        """
+        try:
+            self._file.preallocate(size)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise NoSpace(f"no room for a segment of {size} bytes: {error}") from error
+        self.size = size
+
     def seal(self) -> None:
         """Mark the end, give back the room that was not used, and close the file. To be called when the next
         segment is on disk. Not synced: without the mark nothing is lost but the proof that there was more."""
@@ -94,12 +121,8 @@ class ActiveSegment:
         self._file.truncate(self.used)
         self._file.datasync()
         size, self.size = self.size, self.used
-        try:
-            self._file.preallocate(size)
-            self.size = size
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
+        with suppress(NoSpace):  # it is taken when there is some again
+            self.take_room(size)
 
 
 def make_spare(disk: Disk, size: int) -> None:
@@ -117,17 +140,19 @@ def make_room(disk: Disk, name: str, size: int) -> None:
     Raises:
         NoSpace: there is none; nothing is left behind.
     """
-    file = disk.create(name)
     try:
-        file.preallocate(size)
-        file.datasync()
+        file = disk.create(name)
+        try:
+            file.preallocate(size)
+            file.datasync()
+        finally:
+            file.close()
     except OSError as error:
-        file.close()
         if error.errno not in NO_SPACE:
             raise
-        disk.unlink(name)
+        with suppress(FileNotFoundError):  # not even the name found room
+            disk.unlink(name)
         raise NoSpace(f"{disk.place}/{name}: no room for {size} bytes: {error}") from error
-    file.close()
 
 
 def start_segment(disk: Disk, header: SegmentHeader, size: int) -> ActiveSegment:

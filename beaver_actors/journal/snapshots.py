@@ -6,8 +6,8 @@ the bytes mean is `codec/snapshot_codec.py`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from beaver_actors.codec.fact_codec import CodecError
@@ -16,11 +16,15 @@ from beaver_actors.codec.snapshot_codec import SnapshotHeader, decode_snapshot, 
 from beaver_actors.core.state import State, reindex
 from beaver_actors.journal.disk import NO_SPACE, Disk, DiskFile, write_whole
 from beaver_actors.journal.errors import NoSpace, UnknownFormat
+from beaver_actors.journal.segments import lsns_in_names
 
 SNAPSHOTS = "snapshots"
 TEMPORARY = ".tmp"
 READ_BYTES = 1 << 20  # at a time
 WRITE_BYTES = 1 << 20
+SYNC_BYTES = 4 << 20
+"""After so many bytes what is written so far is synced. A snapshot of a million jobs that goes to the disk in
+one piece holds up the server's own syncs for as long as that takes."""
 
 
 class Snapshot(NamedTuple):
@@ -46,8 +50,7 @@ def snapshot_name(lsn: int) -> str:
 
 def list_snapshots(disk: Disk) -> list[int]:
     """The LSN of each snapshot in the directory, newest first. Other names are not looked at."""
-    matches = (re.fullmatch(r"(\d{20})\.snap", name) for name in disk.names(SNAPSHOTS))
-    return sorted((int(match[1]) for match in matches if match), reverse=True)
+    return lsns_in_names(disk.names(SNAPSHOTS), r"([0-9]{20})\.snap")[::-1]
 
 
 def load_newest(disk: Disk, through_lsn: int | None = None) -> tuple[Snapshot | None, list[RefusedSnapshot]]:
@@ -112,17 +115,19 @@ def save_snapshot(
     """
     name = snapshot_name(state.lsn)
     temporary = f"{name}.{owner}{TEMPORARY}"
-    file = disk.create(temporary)
     try:
-        size = _write(file, encode_snapshot(state, epoch=epoch, chain=chain), make_room)
-        file.datasync()
+        file = _create(disk, temporary, make_room)
+        try:
+            size = _write(file, encode_snapshot(state, epoch=epoch, chain=chain), make_room)
+            file.datasync()
+        finally:
+            file.close()
     except OSError as error:
-        file.close()
-        disk.unlink(temporary)
+        with suppress(FileNotFoundError):  # not even the name found room
+            disk.unlink(temporary)
         if error.errno not in NO_SPACE:
             raise
         raise NoSpace(f"{disk.place}/{name}: no room for a snapshot: {error}") from error
-    file.close()
     disk.rename(temporary, name)
     disk.sync_directory(SNAPSHOTS)
     return size
@@ -160,8 +165,17 @@ def prune_snapshots(disk: Disk, keep: int, refused_lsns: Collection[int] = ()) -
     return oldest_kept + 1
 
 
+def _create(disk: Disk, name: str, make_room: Callable[[], bool]) -> DiskFile:
+    try:
+        return disk.create(name)
+    except OSError as error:
+        if error.errno not in NO_SPACE or not make_room():
+            raise
+        return disk.create(name)
+
+
 def _write(file: DiskFile, pieces: Iterable[bytes], make_room: Callable[[], bool]) -> int:
-    size, waiting = 0, bytearray()
+    size, synced, waiting = 0, 0, bytearray()
 
     def flush() -> int:
         data = bytes(waiting)
@@ -178,6 +192,9 @@ def _write(file: DiskFile, pieces: Iterable[bytes], make_room: Callable[[], bool
         waiting += piece
         if len(waiting) >= WRITE_BYTES:
             size = flush()
+            if size - synced >= SYNC_BYTES:
+                file.datasync()
+                synced = size
     return flush()
 
 

@@ -24,11 +24,13 @@ _LOOKS = 5  # at files that a running server changes while they are read
 
 
 class Problem(NamedTuple):
-    """Something that is not as it was written."""
+    """Something that this program cannot read."""
 
     file: str
     offset: int | None
     reason: str
+    is_damage: bool = True
+    """It is not as it was written; False: sound, but only a newer version of the program can read it."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,11 @@ class VerifyReport:
     @property
     def ok(self) -> bool:
         return self.starts and not self.problems
+
+    @property
+    def needs_newer_version(self) -> bool:
+        """A newer version of the program wrote some of it, which is no damage that could be repaired."""
+        return not all(problem.is_damage for problem in self.problems)
 
 
 def verify(disk: Disk) -> VerifyReport:
@@ -89,13 +96,15 @@ def _verify(disk: Disk, report: VerifyReport) -> None:
         raise DirectoryUnusable(
             f"{disk.place} is not a data directory: there is no {LOG}/ and {SNAPSHOTS}/ in it"
         )
+    format_damage: Problem | None = None
     try:
         has_format(disk)
     except UnknownFormat as error:
-        report.problems.append(Problem(FORMAT, 0, str(error)))
+        report.problems.append(_of_newer_version(FORMAT, error))
         return
     except Damaged as error:
-        report.problems.append(Problem(error.file, error.offset, error.reason))
+        format_damage = Problem(error.file, error.offset, error.reason)
+        report.problems.append(format_damage)
     _verify_snapshots(disk, report)
     _verify_segments(disk, report)
     try:
@@ -104,10 +113,12 @@ def _verify(disk: Disk, report: VerifyReport) -> None:
         problem = Problem(error.file, error.offset, error.reason)
         if problem not in report.problems:
             report.problems.append(problem)
+    except UnknownFormat:
+        pass  # told above, with its file
     except JournalError as error:
         report.problems.append(Problem("", None, str(error)))
     else:
-        report.starts = True
+        report.starts = format_damage is None
         report.head = replayed.state.lsn
         report.jobs = dict(Counter(job.state for job in replayed.state.jobs.values()))
 
@@ -116,6 +127,8 @@ def _verify_snapshots(disk: Disk, report: VerifyReport) -> None:
     for lsn in list_snapshots(disk):
         try:
             load_snapshot(disk, lsn)
+        except UnknownFormat as error:
+            report.problems.append(_of_newer_version(snapshot_name(lsn), error))
         except (BadHeader, CodecError, JournalError) as error:
             report.problems.append(Problem(snapshot_name(lsn), None, str(error)))
         else:
@@ -141,6 +154,10 @@ def _verify_segments(disk: Disk, report: VerifyReport) -> None:
             report.problems.append(Problem(error.file, error.offset, error.reason))
             before = None
             continue
+        except UnknownFormat as error:
+            report.problems.append(_of_newer_version(name, error))
+            before = None
+            continue
         except JournalError as error:
             report.problems.append(Problem(name, None, str(error)))
             before = None
@@ -154,3 +171,7 @@ def _verify_segments(disk: Disk, report: VerifyReport) -> None:
             report.torn = f"{name} at offset {offset}: {reason} ({lost_bytes} bytes)"
         elif verdict is Verdict.DAMAGED:
             report.problems.append(Problem(name, offset, reason))
+
+
+def _of_newer_version(name: str, error: UnknownFormat) -> Problem:
+    return Problem(name, 0, error.reason, is_damage=False)

@@ -13,20 +13,24 @@ from collections.abc import Callable
 import trio
 
 
+def wall_ms() -> int:
+    """The wall clock, milliseconds UTC. It may jump, also backwards."""
+    return round(time.time() * 1000)
+
+
 class Clock:
     """Milliseconds UTC that follow Trio's clock.
 
     Args:
-        start_ms: what time it is now, milliseconds UTC; the wall clock's if not given.
+        start_ms: what time it is now, milliseconds UTC.
         not_before_ms: a time that has been recorded already. If the wall clock is behind it, the clock starts
             from there: time on record never runs backwards.
     """
 
-    def __init__(self, start_ms: int | None = None, *, not_before_ms: int = 0) -> None:
-        wall_ms = round(time.time() * 1000) if start_ms is None else start_ms
-        self.behind_ms = max(0, not_before_ms - wall_ms)
+    def __init__(self, start_ms: int, *, not_before_ms: int = 0) -> None:
+        self.behind_ms = max(0, not_before_ms - start_ms)
         """How far the wall clock was behind the last recorded time; 0 in a sane world."""
-        self._base_ms = wall_ms + self.behind_ms
+        self._base_ms = start_ms + self.behind_ms
         self._base = trio.current_time()
 
     def now_ms(self) -> int:
@@ -46,7 +50,7 @@ class Chance:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        source = random.SystemRandom() if seed is None else random.Random(seed)
+        # Neither ids nor the spread of back-offs need secrecy, and SystemRandom costs a system call a draw.
+        source = random.Random(random.SystemRandom().getrandbits(256) if seed is None else seed)
         self.bits: Callable[[int], int] = source.getrandbits
-        # Back-off spread needs no secrecy, and SystemRandom costs a system call a draw.
         self.dice: Callable[[], float] = random.Random(source.getrandbits(64)).random

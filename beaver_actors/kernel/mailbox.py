@@ -8,6 +8,7 @@ empty, the actor's loop ends. No async generators here: they leak when an actor 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -24,7 +25,7 @@ class Closed(Exception):
 class Reply(Generic[A]):
     """A slot for exactly one answer. `give` never waits, even if the asker has gone."""
 
-    __slots__ = ("_answer", "_error", "_given", "_task", "abandoned")
+    __slots__ = ("_answer", "_error", "_given", "_task", "_then", "abandoned")
 
     def __init__(self) -> None:
         self.abandoned = False
@@ -33,6 +34,7 @@ class Reply(Generic[A]):
         self._answer: A | None = None
         self._error: BaseException | None = None
         self._task: trio.lowlevel.Task | None = None
+        self._then: Callable[[], None] | None = None
 
     @property
     def given(self) -> bool:
@@ -51,11 +53,21 @@ class Reply(Generic[A]):
             self._error = error
             self._fill()
 
+    def when_given(self, call: Callable[[], None]) -> None:
+        """Have `call` made as soon as the slot is filled, in the task that fills it; at once if it is filled.
+        For one caller, instead of `wait`: it saves a turn of the loop. It must neither wait nor raise."""
+        if self._given:
+            call()
+        else:
+            self._then = call
+
     def _fill(self) -> None:
         self._given = True
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
             self._task = None
+        if self._then is not None:
+            self._then()
 
     async def wait(self) -> A:
         """Wait for the answer. Raises what `fail` was given."""
@@ -68,6 +80,11 @@ class Reply(Generic[A]):
                 return trio.lowlevel.Abort.SUCCEEDED
 
             await trio.lowlevel.wait_task_rescheduled(abort)
+        return self.answer()
+
+    def answer(self) -> A:
+        """The answer, which must be there. Raises what `fail` was given."""
+        assert self._given, "an answer is looked at before it is there"
         if self._error is not None:
             raise self._error
         return self._answer  # type: ignore[return-value]  # given, so it is an A
@@ -86,6 +103,9 @@ class Mailbox(Generic[T]):
         self._channel: trio.MemoryReceiveChannel[T]
         self._first, self._channel = trio.open_memory_channel(capacity)
         self.name = name
+        self.capacity = capacity
+        self.waiting = 0
+        """How many messages wait now. Counted here, because asking the channel costs more than sending."""
         self.peak = 0
         """The most messages that have waited at once."""
         self.ended = False
@@ -93,16 +113,15 @@ class Mailbox(Generic[T]):
 
     def handle(self) -> Handle[T]:
         """The first right to send; further ones are its clones. Called once, by whoever made the mailbox."""
-        return Handle(self._first, self.name)
+        return Handle(self._first, self)
 
     def __len__(self) -> int:
         """How many messages wait now."""
-        return self._channel.statistics().current_buffer_used
+        return self.waiting
 
-    @property
-    def capacity(self) -> float:
-        """How many messages may wait before senders do."""
-        return self._channel.statistics().max_buffer_size
+    def recount(self) -> None:
+        """Look how many messages wait, after senders that had to wait have moved up."""
+        self.waiting = self._channel.statistics().current_buffer_used
 
     async def batch(self, limit: int) -> list[T]:
         """Wait for a message, then take all that wait, up to `limit`. Empty: the last handle is closed."""
@@ -111,14 +130,14 @@ class Mailbox(Generic[T]):
             messages = [await channel.receive()]
         except trio.EndOfChannel:
             return []
-        waiting = channel.statistics().current_buffer_used + 1
-        if waiting > self.peak:
-            self.peak = waiting
+        if self.waiting > self.peak:
+            self.peak = self.waiting
         try:
             while len(messages) < limit:
                 messages.append(channel.receive_nowait())
+            self.recount()
         except (trio.WouldBlock, trio.EndOfChannel):
-            pass
+            self.waiting = 0
         return messages
 
     def __enter__(self) -> Self:
@@ -134,16 +153,27 @@ class Mailbox(Generic[T]):
 class Handle(Generic[T]):
     """The right to send to one actor. Close it when done: the actor lives as long as a handle is open."""
 
-    def __init__(self, channel: trio.MemorySendChannel[T], name: str) -> None:
+    def __init__(self, channel: trio.MemorySendChannel[T], mailbox: Mailbox[T]) -> None:
         self._channel = channel
-        self.name = name
+        self._mailbox = mailbox
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The actor's name."""
+        return self._mailbox.name
 
     async def tell(self, message: T) -> None:
-        """Send; waits while the mailbox is full. Raises `Closed` if the actor is gone."""
+        """Send; waits while the mailbox is full, and lets others run only then. Raises `Closed` if the actor
+        is gone."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.tell_nowait(message):
+            return
         try:
             await self._channel.send(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as gone:
             raise Closed(self.name) from gone
+        self._mailbox.recount()
 
     def tell_nowait(self, message: T) -> bool:
         """Send if there is room; returns whether there was. Raises `Closed` if the actor is gone."""
@@ -153,14 +183,22 @@ class Handle(Generic[T]):
             return False
         except (trio.BrokenResourceError, trio.ClosedResourceError) as gone:
             raise Closed(self.name) from gone
+        self._mailbox.waiting += 1
         return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `tell_nowait` would succeed now. False if the actor is gone."""
+        mailbox = self._mailbox
+        return mailbox.waiting < mailbox.capacity and not mailbox.ended and not self._closed
 
     def clone(self) -> Handle[T]:
         """Another handle to the same actor, to be closed on its own."""
-        return Handle(self._channel.clone(), self.name)
+        return Handle(self._channel.clone(), self._mailbox)
 
     def close(self) -> None:
         """Give up the right to send."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:

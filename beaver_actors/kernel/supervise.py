@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from beaver_actors.kernel.mailbox import Closed
+
 RESTARTS_MAX = 5
 WINDOW_SECONDS = 60.0
 BACKOFF_SECONDS_MAX = 5.0
@@ -58,6 +60,9 @@ async def one_for_one(
         try:
             await run()
         except Exception as error:  # whatever ended the actor, the answer is the same
+            if isinstance(error, Closed):
+                # Another actor has ended. If everyone is to end with it, nobody has failed here.
+                await trio.lowlevel.checkpoint_if_cancelled()
             failed(name, error)
             pause = limit.spend(trio.current_time())
             if pause is None:

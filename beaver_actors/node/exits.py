@@ -42,6 +42,8 @@ def verdict(error: BaseException) -> Exit | None:
                 return Exit.DAMAGED
             case DirectoryUnusable():
                 return Exit.USAGE
+            case PermissionError():
+                return Exit.USAGE  # a file that belongs to another user; no disk has failed
             case StorageFailed() | NoSpace() | AppendRefused() | OSError():
                 return Exit.STORAGE
             case _:

@@ -24,14 +24,14 @@ from beaver_actors.server.websocket import WebSocket
 
 
 def main_front(
-    sockets: Sequence[trio.SocketListener],
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     config: Config,
     executor: Executor,
     host: Host,
     auth: Auth,
     chance: Chance,
 ) -> Front:
-    """The front on the main port. The sockets stay open between lives: who connects meanwhile waits."""
+    """The front on the main port. The listeners stay open between lives: who connects meanwhile waits."""
     session_settings = SessionSettings(request_bytes_max=config.limits.message_bytes)
 
     async def front(access: Access, *, task_status: trio.TaskStatus[None]) -> None:
@@ -39,6 +39,7 @@ def main_front(
             access.jobs,
             access.stream,
             host,
+            fleet=access.fleet,
             now_ms=access.clock.now_ms,
             ids=JobIds(access.clock.now_ms, chance.bits),
             limits=settings.wire_limits(config),
@@ -58,9 +59,10 @@ def main_front(
             websocket_handler=talk,
             settings=settings.listener(config),
             on_failure=host.connection_failed,
+            on_turned_away=lambda: host.refused("overloaded"),
         )
         async with trio.open_nursery() as nursery:
-            await nursery.start(listener.serve, sockets)
+            await nursery.start(listener.serve, listeners)
             host.serving(access, listener, service)
             task_status.started()
             await access.closing.wait()
@@ -70,7 +72,7 @@ def main_front(
 
 
 async def serve_metrics(
-    sockets: Sequence[trio.SocketListener],
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     config: Config,
     host: Host,
     *,
@@ -80,4 +82,4 @@ async def serve_metrics(
     routes = Routes()
     api.add_health_routes(routes, host, host.scrape, metrics_guarded=False)
     listener = Listener(routes, settings=settings.listener(config), on_failure=host.connection_failed)
-    await listener.serve(sockets, task_status=task_status)
+    await listener.serve(listeners, task_status=task_status)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import trio
 
 from beaver_actors import __version__
 from beaver_actors.actors.desk import Desk
+from beaver_actors.actors.roster import Roster
 from beaver_actors.codec.wire_answers import NodeView
 from beaver_actors.core.answers import LeasedJob, RefusalCode, Status
 from beaver_actors.core.commands import Count
 from beaver_actors.core.facts import Fact
 from beaver_actors.core.outcome import Outcome
+from beaver_actors.core.workers import FleetCount
+from beaver_actors.execute.executor import Executor
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.kernel.mailbox import Closed, Mailbox
 from beaver_actors.node.life import Access, Observer, Orders
@@ -36,13 +40,15 @@ class Host(Observer):
     Args:
         orders: what the operator wants.
         workers: jobs that can run at the same time.
+        executor: what runs them.
         started_ms: when the process started, milliseconds UTC.
     """
 
-    def __init__(self, orders: Orders, workers: int, started_ms: int) -> None:
+    def __init__(self, orders: Orders, workers: int, executor: Executor, started_ms: int) -> None:
         self.metrics = Metrics(__version__)
         self._orders = orders
         self._workers = workers
+        self._executor = executor
         self._started_ms = started_ms
         self._access: Access | None = None
         self._listener: Listener | None = None
@@ -50,6 +56,7 @@ class Host(Observer):
         self._journal: FileJournal | None = None
         self._snapshots: Snapshots | None = None
         self._desk: Desk | None = None
+        self._roster: Roster | None = None
         self._mailboxes: tuple[Mailbox[Any], ...] = ()
 
     # What a life tells.
@@ -66,9 +73,10 @@ class Host(Observer):
     def ended(self) -> None:
         """The life is over, well or badly."""
         self._access = self._listener = self._service = self._journal = self._snapshots = self._desk = None
+        self._roster = None
 
-    def began(self, desk: Desk, mailboxes: tuple[Mailbox[Any], ...]) -> None:
-        self._desk, self._mailboxes = desk, mailboxes
+    def began(self, desk: Desk, roster: Roster, mailboxes: tuple[Mailbox[Any], ...]) -> None:
+        self._desk, self._roster, self._mailboxes = desk, roster, mailboxes
 
     def committed(self, seconds: float, facts: Sequence[Fact]) -> None:
         self.metrics.committed(seconds, facts)
@@ -115,7 +123,12 @@ class Host(Observer):
     def view(self) -> NodeView:
         """What the status says about the server."""
         sessions = 0 if self._listener is None else self._listener.websockets
-        return NodeView(__version__, self._started_ms, self.draining, self._workers, sessions)
+        return NodeView(__version__, self._started_ms, self.draining, self._workers, sessions, self._fleet())
+
+    def _fleet(self) -> FleetCount:
+        if self._roster is None or self._access is None:
+            return FleetCount()
+        return self._roster.count(self._access.clock.now_ms())
 
     async def scrape(self, accept: str | None) -> tuple[bytes, str]:
         """Everything, as Prometheus reads it: body and content type."""
@@ -126,22 +139,23 @@ class Host(Observer):
 
     async def _gauges(self) -> Gauges:
         status: Status | None = None
+        known = partial(Gauges, workers=self._workers, **self._executor.load._asdict())
         access, desk, journal, snapshots = self._access, self._desk, self._journal, self._snapshots
         if access is None or desk is None or journal is None or snapshots is None:
-            return Gauges(now_ms=self._started_ms, workers=self._workers)
+            return known(now_ms=self._started_ms)
         with trio.move_on_after(COUNT_SECONDS):
             try:
                 answer = await access.jobs.ask(Count())
                 status = answer if isinstance(answer, Status) else None
             except Closed:
                 pass
-        return Gauges(
+        return known(
             now_ms=access.clock.now_ms(),
             status=status,
-            workers=self._workers,
             workers_busy=desk.busy,
             jobs_in_hand=desk.in_hand,
             sessions=self.view().sessions,
+            fleet=self._fleet(),
             subscriptions=0 if self._service is None else self._service.subscriptions,
             mailboxes=tuple(
                 MailboxGauge(actor=box.name, waiting=len(box), peak=box.peak, capacity=box.capacity)

@@ -1,16 +1,17 @@
 """One life of the node: recover, start the actors bottom-up, serve, drain top-down. The topology is here.
 
 ```
-sessions ───▶ job_manager ──▶ wal_writer ──▶ publisher
-controller ─▶ job_manager       ▲
-controller ─▶ snapshotter ──────┘            workers ─▶ desk ─▶ controller
+sessions ───▶ fleet ──────┐
+sessions ───▶ job_manager ◀┘ ──▶ wal_writer ──▶ publisher
+controller ─▶ job_manager          ▲
+controller ─▶ snapshotter ─────────┘         workers ─▶ desk ─▶ controller
 ```
 
 Arrows are mailboxes; replies and signals, which never wait, run the other way.
 
-Workers, sessions, publisher and snapshotter fail alone. If WAL writer, job manager or controller fails, the
-life ends, and the next one recovers from the journal: the same path as after a crash, so only one to test.
-"""
+Workers, sessions, publisher and snapshotter fail alone. If WAL writer, job manager, fleet or controller
+fails, the life ends, and the next one recovers from the journal: the same path as after a crash, so only one
+to test."""
 
 from __future__ import annotations
 
@@ -21,10 +22,11 @@ from typing import Any, Protocol
 
 import trio
 
-from beaver_actors.actors import controller, job_manager, publisher, snapshotter, wal_writer, worker
+from beaver_actors.actors import controller, fleet, job_manager, publisher, snapshotter, wal_writer, worker
 from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage
 from beaver_actors.actors.job_manager import Jobs, Request, Rules, Signals
 from beaver_actors.actors.publisher import Chunk, Stream
+from beaver_actors.actors.roster import Roster, Timing
 from beaver_actors.actors.snapshotter import FoldSnapshot, TakeSnapshot
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.commands import Policy, Tick
@@ -40,6 +42,8 @@ REQUESTS_WAITING = 1024
 """Requests that may wait for the job manager before sessions stop reading: a few batches."""
 OUTCOMES_WAITING = 4096
 """Outcomes that may wait for the controller before workers do."""
+WORKERS_WAITING = 1024
+"""Messages of workers that may wait for the fleet, which never waits itself."""
 COMMITS_WAITING = 1024
 """Commits that may wait for the publisher before it must send its readers to the files."""
 LINGER_SECONDS = 5.0
@@ -75,8 +79,8 @@ class Observer:
     def restarted(self, actor: str, error: Exception) -> None:
         """An actor failed alone and is run again."""
 
-    def began(self, desk: Desk, mailboxes: tuple[Mailbox[Any], ...]) -> None:
-        """These are the desk and the mailboxes of this life."""
+    def began(self, desk: Desk, roster: Roster, mailboxes: tuple[Mailbox[Any], ...]) -> None:
+        """These are the desk, the roster and the mailboxes of this life."""
 
 
 @dataclass(slots=True)
@@ -108,8 +112,13 @@ class Parts:
     clock: Clock
     chance: Chance
     offload: Offload
+    write: Offload
+    """Runs the log's blocking calls."""
     policy: Policy
     settings: controller.Settings
+    remote: Timing
+    """How long is waited for workers on other machines."""
+    remote_workers_max: int
     appends_waiting: int
     """Appends that may wait while a commit is on its way; above it the job manager waits."""
     grace: float
@@ -119,10 +128,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What those who serve clients get: the job manager and the stream of facts."""
+    """What those who serve clients get: the job manager, the stream of facts, and the fleet."""
 
     jobs: Jobs
     stream: Stream
+    fleet: Handle[fleet.Message]
     clock: Clock
     closing: trio.Event
     """Set when it is time to say goodbye; every job is finished or handed back by then."""
@@ -153,10 +163,13 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
     commits = Mailbox[publisher.Message]("publisher", COMMITS_WAITING)
     snapshots = Mailbox[TakeSnapshot]("snapshotter", 1)
     outcomes = Mailbox[DeskMessage]("controller", OUTCOMES_WAITING)
-    mailboxes: tuple[Mailbox[Any], ...] = (requests, appends, commits, snapshots, outcomes)
+    from_workers = Mailbox[fleet.Message]("fleet", WORKERS_WAITING)
+    mailboxes: tuple[Mailbox[Any], ...] = (requests, appends, commits, snapshots, outcomes, from_workers)
     jobs, wal, watchers = Jobs(requests.handle()), appends.handle(), commits.handle()
     desk = Desk(outcomes.handle(), parts.board, parts.chance.dice)
-    parts.observer.began(desk, mailboxes)
+    roster = Roster(parts.remote)
+    roster.inherit(parts.state.in_flight.values(), parts.clock.now_ms())
+    parts.observer.began(desk, roster, mailboxes)
     stream = Stream(watchers.clone(), parts.history, parts.offload)
     snapshotting = trio.CancelScope()
     restarted = parts.observer.restarted
@@ -172,14 +185,19 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
 
     async with trio.open_nursery() as back:
         back.start_soon(publish)
-        write = partial(wal_writer.run, offload=parts.offload, refused=parts.observer.no_room)
+        write = partial(wal_writer.run, offload=parts.write, refused=parts.observer.no_room)
         await back.start(partial(write, appends, parts.log, watchers, committed=parts.observer.committed))
         back.start_soon(take_snapshots, wal.clone())
         manage = partial(job_manager.run, clock=parts.clock, rules=rules, signals=signals)
         await back.start(partial(manage, requests, parts.state, wal))
+        look_after = partial(fleet.run, clock=parts.clock, rules=rules, signals=signals)
+        look_after = partial(look_after, dice=parts.chance.dice, workers_max=parts.remote_workers_max)
+        look_after = partial(look_after, lost=parts.observer.lost)
+        await back.start(partial(look_after, from_workers, roster, jobs.clone()))
+        workers = from_workers.handle()
         async with trio.open_nursery() as serving:
             closing = trio.Event()
-            await serving.start(front, Access(jobs, stream, parts.clock, closing))
+            await serving.start(front, Access(jobs, stream, workers, parts.clock, closing))
             async with trio.open_nursery() as working:
                 control = partial(controller.run, settings=parts.settings, clock=parts.clock, signals=signals)
                 control = partial(control, sizes=parts.sizes, lost=parts.observer.lost)
@@ -191,10 +209,11 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
             closing.set()
             serving.cancel_scope.deadline = trio.current_time() + GOODBYE_SECONDS
         back.cancel_scope.deadline = trio.current_time() + DRAIN_SECONDS
+        workers.close()
         jobs.close()
         stream.close()
     if back.cancel_scope.cancelled_caught:
-        held = ", ".join(box.name for box in (requests, appends, commits) if not box.ended)
+        held = ", ".join(box.name for box in (from_workers, requests, appends, commits) if not box.ended)
         raise DrainFailed(f"a handle was never closed; still open: {held}")
 
 

@@ -6,7 +6,6 @@ limit; a failed disk, a damaged or a foreign data directory end the process at o
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,21 +20,19 @@ from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import Fact
 from beaver_actors.core.fold import fold
 from beaver_actors.execute.executor import Executor
-from beaver_actors.journal.board import Board, read_board
-from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.errors import HistoryGone, JournalError
 from beaver_actors.journal.journal import FileJournal
-from beaver_actors.journal.recovery import Recovered, RecoveryReport, open_journal
+from beaver_actors.journal.recovery import Recovered, RecoveryReport
 from beaver_actors.journal.reserve import Room
 from beaver_actors.journal.snapshots import snapshot_name
-from beaver_actors.kernel.clock import Chance, Clock
-from beaver_actors.kernel.offload import Offload
+from beaver_actors.kernel.clock import Clock
 from beaver_actors.kernel.supervise import RestartLimit
 from beaver_actors.node import settings
 from beaver_actors.node.exits import Exit, main_cause, verdict
 from beaver_actors.node.host import Host
 from beaver_actors.node.life import Access, Front, Orders, Parts, live
 from beaver_actors.node.snapshots import Snapshots
+from beaver_actors.node.world import World
 from beaver_actors.observe.log import get_logger
 
 log = get_logger("beaver_actors.node")
@@ -63,25 +60,21 @@ class Lives:
 
     def __init__(
         self,
+        world: World,
         config: Config,
         executor: Executor,
         host: Host,
-        chance: Chance,
-        offload: Offload,
         front: Front,
         ready: Callable[[Ready], None],
     ) -> None:
+        self._world = world
         self._config = config
         self._executor = executor
         self._host = host
-        self._chance = chance
-        self._offload = offload
         self._front = front
         self._ready = ready
-        self._disk = RealDisk(config.data_dir)
-        # Absolute from here on: user code may change the working directory.
-        self._board_path = settings.board_path(self._disk.place)
-        self._nonce = chance.bits(32)
+        # A name may come again, as process numbers do.
+        self._worker_id = f"{world.name}:{world.chance.bits(32):08x}"
 
     async def run(self, orders: Orders, listen: list[str], metrics: list[str]) -> Exit:
         """One life after the other, until one ends well or the limit is reached."""
@@ -112,39 +105,42 @@ class Lives:
 
     async def _life(self, orders: Orders, number: int, listen: list[str], metrics: list[str]) -> None:
         began = trio.current_time()
-        config = self._config
-        recovered, running = await self._offload(self._open)
+        config, world = self._config, self._world
+        recovered, running = await world.offload(self._open)
         state, journal, report = recovered
         try:
-            clock = Clock(not_before_ms=state.time_ms)
+            clock = Clock(world.wall_ms(), not_before_ms=state.time_ms)
             policy = settings.policy(config, self._executor.kinds)
             facts, answer = decide(state, Recover(running), clock.now_ms(), policy)
             for fact in facts:
                 fold(state, fact)
-            await self._offload(lambda: _append(journal, facts))
+            await world.write(lambda: _append(journal, facts))
             assert isinstance(answer, LeasesRecovered), f"recovery was answered with {answer}"
             snapshot_lsn = report.snapshot_lsn or 0
-            size = 0 if snapshot_lsn == 0 else self._disk.size(snapshot_name(snapshot_lsn))
-            snapshots = Snapshots(self._disk.place, config.snapshot.keep, journal, clock, size)
+            size = 0 if snapshot_lsn == 0 else world.disk.size(snapshot_name(snapshot_lsn))
+            snapshots = Snapshots(world, config.snapshot.keep, journal, clock, size)
             seconds = trio.current_time() - began
             self._host.recovered(journal, snapshots, seconds)
             _tell(report, answer, len(state.jobs), seconds, clock.behind_ms)
-            board = Board(self._board_path)
+            board = world.open_board()
             parts = Parts(
                 state=state,
                 log=journal,
                 history=lambda first_lsn, limit: _history(journal, first_lsn, limit),
                 sizes=snapshots.sizes,
-                storage_full=lambda: journal.room is not Room.NORMAL,
+                storage_full=_watch_room(journal),
                 fold_snapshot=snapshots.fold,
                 snapshot_lsn=snapshot_lsn,
                 execute=self._executor,
                 board=board,
                 clock=clock,
-                chance=self._chance,
-                offload=self._offload,
+                chance=world.chance,
+                offload=world.offload,
+                write=world.write,
                 policy=policy,
-                settings=settings.control(config, self._executor.kinds, self._nonce),
+                settings=settings.control(config, self._executor.kinds, self._worker_id),
+                remote=settings.remote(config),
+                remote_workers_max=config.fleet.workers_max,
                 appends_waiting=config.wal.mailbox,
                 grace=config.workers.grace_ms / 1000,
                 observer=self._host,
@@ -158,30 +154,20 @@ class Lives:
                     self._ready(result)
 
             try:
-                await live(parts, orders, front)
+                with world.tended(lambda: len(state.jobs)):
+                    await live(parts, orders, front)
             finally:
                 board.close()
         finally:
             # Also when all is cancelled: whoever comes next in this process wants the directory.
             with trio.CancelScope(shield=True):
-                await self._offload(journal.close)
+                await world.offload(journal.close)
 
     def _open(self) -> tuple[Recovered, frozenset[int] | None]:
-        """Read everything back. With a million jobs the garbage collector would take longer than the reading,
-        and what has been read stays for long: it is kept out of later collections."""
-        if gc.get_freeze_count():
-            # A life has failed. What it was made of goes first, or would be kept for good.
-            gc.unfreeze()
-            gc.collect()
-        gc.disable()
-        try:
-            recovered = open_journal(self._disk, settings.journal(self._config))
-            gc.freeze()
-        finally:
-            gc.enable()
+        recovered = self._world.open_journal(settings.journal(self._config))
         try:
             # After the lock is ours: before it, another process might still be writing there.
-            return recovered, read_board(self._board_path)
+            return recovered, self._world.read_board()
         except BaseException:
             recovered.journal.close()
             raise
@@ -192,6 +178,23 @@ def _append(journal: FileJournal, facts: list[Fact]) -> None:
         journal.append(facts)
     except OSError as error:
         raise StorageFailed(f"the log could not be written: {error}") from error
+
+
+def _watch_room(journal: FileJournal) -> Callable[[], bool]:
+    """Whether the disk is full. The job manager asks every second, and the log is told of changes."""
+    told = False
+
+    def storage_full() -> bool:
+        nonlocal told
+        full = journal.room is not Room.NORMAL
+        if full and not told:
+            log.warning("the disk is full: new jobs are refused and none is started; outcomes are recorded")
+        elif told and not full:
+            log.info("there is room on the disk again: new jobs are taken and started")
+        told = full
+        return full
+
+    return storage_full
 
 
 def _history(journal: FileJournal, first_lsn: int, limit: int) -> Chunk:
@@ -207,8 +210,13 @@ def _history(journal: FileJournal, first_lsn: int, limit: int) -> Chunk:
 
 def _tell_end(cause: BaseException, code: Exit) -> None:
     """Errors of our own say what is wrong and what to do; where any other came from, its traceback says."""
-    own = isinstance(cause, JournalError | StorageFailed)
-    log.error(f"the server ends: {cause}", error=None if own else cause, exit_code=int(code))
+    own = isinstance(cause, JournalError | StorageFailed | PermissionError)
+    advice = ""
+    if isinstance(cause, PermissionError):
+        advice = (
+            ". Let this user read and write the whole data directory, or start with another one (--data-dir)."
+        )
+    log.error(f"the server ends: {cause}{advice}", error=None if own else cause, exit_code=int(code))
 
 
 def _tell(report: RecoveryReport, leases: LeasesRecovered, jobs: int, seconds: float, behind_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""A server from start to stop: its sockets, its signals, and its lives.
+"""A server from start to stop: its sockets, its watchdog, and its lives.
 
 A life that fails is followed by another, which recovers from the journal, with a pause that doubles and a
 limit; a failed disk, a damaged or a foreign data directory end the process at once, each with its exit code.
@@ -6,30 +6,38 @@ limit; a failed disk, a damaged or a foreign data directory end the process at o
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import trio
 
 from beaver_actors.config import Config, parse_address
 from beaver_actors.execute.app import App
 from beaver_actors.execute.executor import Executor
-from beaver_actors.kernel.clock import Chance, Clock
-from beaver_actors.kernel.offload import threads
+from beaver_actors.kernel.offload import own_thread
 from beaver_actors.node import settings
 from beaver_actors.node.exits import Exit
 from beaver_actors.node.front import main_front, serve_metrics
 from beaver_actors.node.host import Host
 from beaver_actors.node.life import Orders
 from beaver_actors.node.lives import Lives, Ready
-from beaver_actors.observe.log import get_logger
+from beaver_actors.node.own_process import settle_in
+from beaver_actors.node.signals import obey_signals
+from beaver_actors.node.world import World, real_world
+from beaver_actors.observe.watchdog import Watchdog
 from beaver_actors.server.auth import Auth, check_exposure, is_loopback
 from beaver_actors.server.sockets import open_listeners
 
-BLOCKING_THREADS = 8
-"""For the log, history reads and figures together; handlers have threads of their own."""
+Listeners: TypeAlias = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
-log = get_logger("beaver_actors.node")
+
+class Doors(NamedTuple):
+    """Where connections come in, and what these places are called."""
+
+    listeners: Listeners
+    listen: list[str]
+    metric_listeners: Listeners
+    metric_listen: list[str]
 
 
 async def serve(
@@ -47,7 +55,8 @@ async def serve(
         app: the user's jobs, as an object or as `module:attr`; None for what the configuration names.
         token: what clients must present; None lets everybody in who can reach the port.
         ready: called whenever the server accepts clients: at the start, and after each recovery.
-        orders: who embeds the server stops it with these; without them, SIGINT and SIGTERM do.
+        orders: who embeds the server stops it with these; without them, SIGINT and SIGTERM do, and the
+            process is the server's own (`own_process.py`).
 
     Returns:
         The exit code.
@@ -57,35 +66,33 @@ async def serve(
         ExposureError: other machines could reach the server without a token.
         AppError: the app cannot be loaded.
     """
-    by_signal = orders is None
-    orders = orders or Orders()
+    if orders is None:
+        settle_in(config)
     address = parse_address(config.server.listen)
     check_exposure(address.host, token, config.server.insecure)
-    executor = Executor(
-        app or config.app,
-        limits=settings.outcome_limits(config),
-        threads=config.workers.threads,
-        processes=config.workers.count,
-    )
-    chance = Chance()
-    host = Host(orders, config.workers.count, Clock().now_ms())
     auth = Auth(token, config.server.allowed_origins, loopback=is_loopback(address.host))
+    executor = make_executor(config, app)
     sockets, listen = await open_listeners(address.host, address.port)
     metric_sockets: list[trio.SocketListener] = []
     metric_listen: list[str] = []
     try:
         if config.metrics.enabled:
             metric_address = parse_address(config.metrics.listen)
-            metric_sockets, metric_listen = await open_listeners(metric_address.host, metric_address.port)
-        front = main_front(sockets, config, executor, host, auth, chance)
-        lives = Lives(config, executor, host, chance, threads(BLOCKING_THREADS), front, ready)
+            metric_sockets, metric_listen = await open_listeners(
+                metric_address.host, metric_address.port, "--metrics-listen"
+            )
+        doors = Doors(sockets, listen, metric_sockets, metric_listen)
+        watchdog = Watchdog(executor.jobs_on_loop)
         async with trio.open_nursery() as nursery:
-            if by_signal:
-                await nursery.start(_obey_signals, orders)
-            await nursery.start(executor.run)
-            if metric_sockets:
-                await nursery.start(serve_metrics, metric_sockets, config, host)
-            code = await lives.run(orders, listen, metric_listen)
+            await nursery.start(watchdog.run)
+            if orders is None:
+                orders = Orders()
+                await nursery.start(obey_signals, orders, watchdog)
+            with own_thread("log") as write:
+                world = real_world(config.data_dir, write)
+                code = await serve_in(
+                    world, config, executor, doors, auth=auth, ready=ready, orders=orders, watchdog=watchdog
+                )
             nursery.cancel_scope.cancel()
         return code
     finally:
@@ -93,15 +100,36 @@ async def serve(
             socket.socket.close()
 
 
-async def _obey_signals(orders: Orders, *, task_status: trio.TaskStatus[None]) -> None:
-    """The first signal drains, the second hurries, the third does what signals do by themselves."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for number in signals:
-            name = signal.Signals(number).name
-            if orders.drain.is_set():
-                log.warning("stopping at once", signal=name)
-                orders.hurry.set()
-                break
-            log.info("stopping: running jobs may finish, a second signal stops at once", signal=name)
-            orders.drain.set()
+def make_executor(config: Config, app: App | str | None) -> Executor:
+    """What runs this app's jobs under these settings. Raises AppError."""
+    workers = config.workers
+    limits = settings.outcome_limits(config)
+    processes = max(1, workers.count)
+    return Executor(app or config.app, limits=limits, threads=workers.threads, processes=processes)
+
+
+async def serve_in(
+    world: World,
+    config: Config,
+    executor: Executor,
+    doors: Doors,
+    *,
+    auth: Auth,
+    ready: Callable[[Ready], None],
+    orders: Orders,
+    watchdog: Watchdog | None = None,
+) -> Exit:
+    """Run a server in this world, behind these doors, until it is told to stop; as `serve`, of which it is
+    the part that touches nothing outside."""
+    host = Host(orders, config.workers.count, executor, world.wall_ms())
+    if watchdog is not None:
+        watchdog.turned_again = host.metrics.loop_blocked
+    front = main_front(doors.listeners, config, executor, host, auth, world.chance)
+    lives = Lives(world, config, executor, host, front, ready)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(executor.run)
+        if doors.metric_listeners:
+            await nursery.start(serve_metrics, doors.metric_listeners, config, host)
+        code = await lives.run(orders, doors.listen, doors.metric_listen)
+        nursery.cancel_scope.cancel()
+    return code

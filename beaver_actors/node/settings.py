@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from pathlib import Path
-
 from beaver_actors.actors import controller
+from beaver_actors.actors.roster import Timing
 from beaver_actors.codec.wire_decode import Limits as WireLimits
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.config import Config
@@ -23,7 +20,7 @@ def policy(config: Config, kinds: frozenset[str]) -> Policy:
     """The rules that commands are judged by."""
     workers, limits, retention = config.workers, config.limits, config.retention
     return Policy(
-        served_kinds=kinds,
+        served_kinds=kinds if workers.count else frozenset(),
         pending_jobs_max=limits.pending_jobs,
         queue_jobs_max=limits.queue_jobs,
         max_rescues=workers.max_rescues,
@@ -37,11 +34,11 @@ def policy(config: Config, kinds: frozenset[str]) -> Policy:
     )
 
 
-def control(config: Config, kinds: frozenset[str], nonce: int) -> controller.Settings:
-    """What the controller needs; `nonce` makes the worker id new for each start."""
+def control(config: Config, kinds: frozenset[str], worker_id: str) -> controller.Settings:
+    """What the controller needs; the worker id is new for each start."""
     workers, snapshot = config.workers, config.snapshot
     return controller.Settings(
-        worker_id=f"{socket.gethostname()}:{os.getpid()}:{nonce:08x}",
+        worker_id=worker_id,
         kinds=kinds,
         queues=None if workers.queues is None else frozenset(workers.queues),
         workers=workers.count,
@@ -50,6 +47,12 @@ def control(config: Config, kinds: frozenset[str], nonce: int) -> controller.Set
         snapshot_min_growth=snapshot.min_growth,
         snapshot_log_bytes=snapshot.log_bytes,
     )
+
+
+def remote(config: Config) -> Timing:
+    """How long is waited for workers on other machines."""
+    fleet = config.fleet
+    return Timing(fleet.lease_ms, fleet.heartbeat_ms, config.workers.timeout_grace_ms)
 
 
 def journal(config: Config) -> JournalSettings:
@@ -70,7 +73,14 @@ def outcome_limits(config: Config) -> OutcomeLimits:
 def wire_limits(config: Config) -> WireLimits:
     """How much one message may ask for."""
     limits = config.limits
-    return WireLimits(limits.message_bytes, limits.job_bytes, limits.batch_jobs)
+    return WireLimits(
+        limits.message_bytes,
+        limits.job_bytes,
+        limits.batch_jobs,
+        limits.result_bytes,
+        limits.error_message_chars,
+        limits.traceback_chars,
+    )
 
 
 def job_defaults(config: Config, app: App) -> Defaults:
@@ -96,8 +106,3 @@ def listener(config: Config) -> ListenerSettings:
             ping_timeout=server.ping_timeout_ms / 1000,
         ),
     )
-
-
-def board_path(data_dir: str) -> Path:
-    """Where attempts under way are written down."""
-    return Path(data_dir) / "running"

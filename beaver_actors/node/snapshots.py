@@ -1,17 +1,13 @@
-"""Snapshots as the node has them made: by a child process, so that serving does not pause."""
+"""Snapshots as the node has them made, and what is told of them."""
 
 from __future__ import annotations
-
-import json
-import shutil
-import sys
 
 import trio
 
 from beaver_actors.actors.snapshotter import SnapshotTaken
 from beaver_actors.journal.journal import FileJournal
-from beaver_actors.kernel.child import run_child
 from beaver_actors.kernel.clock import Clock
+from beaver_actors.node.world import World
 from beaver_actors.observe.gauges import SnapshotGauge
 from beaver_actors.observe.log import get_logger
 
@@ -22,15 +18,15 @@ class Snapshots:
     """One per life.
 
     Args:
-        data_dir: the directory whose log is folded.
+        world: whose log is folded.
         keep: how many snapshots are kept.
         journal: the log; only asked for sizes here.
         clock: when snapshots were taken.
         size: of the newest snapshot on disk, bytes; 0 if there is none.
     """
 
-    def __init__(self, data_dir: str, keep: int, journal: FileJournal, clock: Clock, size: int) -> None:
-        self._data_dir = data_dir
+    def __init__(self, world: World, keep: int, journal: FileJournal, clock: Clock, size: int) -> None:
+        self._world = world
         self._keep = keep
         self._journal = journal
         self._clock = clock
@@ -42,19 +38,16 @@ class Snapshots:
         """Have the snapshot of the state after `through_lsn` made; it is durable when this returns."""
         began = trio.current_time()
         folded_bytes = self._journal.appended_bytes
-        command = [sys.executable, "-m", "beaver_actors.journal.fold_child", "--data-dir", self._data_dir]
-        result = json.loads(
-            await run_child([*command, "--through", str(through_lsn), "--keep", str(self._keep)])
-        )
+        folded = await self._world.fold(through_lsn, self._keep)
         seconds = trio.current_time() - began
         self._folded_bytes = folded_bytes
-        self._bytes = result["bytes"] or self._bytes
+        self._bytes = folded.bytes or self._bytes
         self._gauge = SnapshotGauge(taken_ms=self._clock.now_ms(), bytes=self._bytes, seconds=seconds)
-        figures = {"jobs": result["jobs"], "bytes": self._bytes, "seconds": round(seconds, 3)}
+        figures = {"jobs": folded.jobs, "bytes": self._bytes, "seconds": round(seconds, 3)}
         log.info("snapshot taken", lsn=through_lsn, **figures)
-        for refused in result["refused"]:
+        for refused in folded.refused:
             log.error("a snapshot could not be read and is passed over", reason=refused)
-        return SnapshotTaken(through_lsn, self._bytes, seconds, result["keep_from_lsn"])
+        return SnapshotTaken(through_lsn, self._bytes, seconds, folded.keep_from_lsn)
 
     def sizes(self) -> tuple[int, int]:
         """Bytes of log since the newest snapshot, and of that snapshot."""
@@ -67,6 +60,6 @@ class Snapshots:
     def disk_free_bytes(self) -> int | None:
         """What the file system of the data directory has left; None if it does not say."""
         try:
-            return shutil.disk_usage(self._data_dir).free
+            return self._world.disk.free_bytes()
         except OSError:
             return None

@@ -7,13 +7,14 @@ gauge costs nothing per job. This file reads no live state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import nlargest
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from beaver_actors.core.answers import QueueStatus, Status
 from beaver_actors.core.job import JobState
+from beaver_actors.core.workers import FleetCount
 
 QUEUES_MAX = 50
 """Queues told apart by name. Names come from clients, and every label value is a time series that Prometheus
@@ -55,6 +56,14 @@ class Gauges:
     workers_busy: int = 0
     jobs_in_hand: int = 0
     """Leased jobs that no worker has begun."""
+    threads_busy: int = 0
+    """Threads that run a handler, abandoned ones included."""
+    threads_abandoned: int = 0
+    """Threads whose handler runs on although its attempt is over."""
+    worker_processes: int = 0
+    """Those that are alive, idle ones included."""
+    fleet: FleetCount = field(default_factory=FleetCount)
+    """Workers on other machines."""
     sessions: int = 0
     subscriptions: int = 0
     mailboxes: tuple[MailboxGauge, ...] = ()
@@ -75,6 +84,22 @@ def gauge_families(gauges: Gauges) -> Iterator[Metric]:
     yield _one("beaver_raft_worker_pool_size", "Jobs that can run at the same time.", gauges.workers)
     yield _one("beaver_workers_busy", "Workers that run a job.", gauges.workers_busy)
     yield _one("beaver_jobs_in_hand", "Jobs leased ahead, which no worker has begun.", gauges.jobs_in_hand)
+    yield _one("beaver_threads_busy", "Threads that run a handler.", gauges.threads_busy)
+    yield _one(
+        "beaver_threads_abandoned",
+        "Threads whose handler runs on although its attempt is over.",
+        gauges.threads_abandoned,
+    )
+    yield _one("beaver_worker_processes", "Worker processes that are alive.", gauges.worker_processes)
+    fleet = gauges.fleet
+    yield _by(
+        "beaver_fleet_workers",
+        "Workers on other machines; a suspect is silent or has no connection.",
+        "state",
+        {"connected": fleet.workers, "suspect": fleet.suspect},
+    )
+    yield _one("beaver_fleet_slots_free", "Jobs that connected workers could take now.", fleet.slots_free)
+    yield _one("beaver_fleet_jobs", "Jobs that workers on other machines hold.", fleet.in_flight)
     yield _one("beaver_sessions", "WebSocket connections.", gauges.sessions)
     yield _one("beaver_subscriptions", "Live streams that clients watch.", gauges.subscriptions)
     yield from _mailbox_families(gauges.mailboxes)

@@ -85,6 +85,7 @@ class Metrics(Collector):
         self._restarts = dict.fromkeys(ACTORS, 0)
         self._lost = 0
         self._lives = 0
+        self._blocked_seconds = 0.0
         self._recovery_seconds: float | None = None
         self._job_seconds = Distribution(JOB_SECONDS)
         self._sync_seconds = Distribution(SYNC_SECONDS)
@@ -104,7 +105,8 @@ class Metrics(Collector):
             facts: all of the commit.
         """
         kinds = Counter(map(type, facts))
-        self._facts.update(kinds)
+        for kind, count in kinds.items():
+            self._facts[kind] += count
         if JobDied in kinds:
             self._died.update(fact.reason for fact in facts if isinstance(fact, JobDied))
         self._sync_seconds.observe(seconds)
@@ -133,6 +135,10 @@ class Metrics(Collector):
         """The node has recovered from the journal and serves, the first time or after a failure."""
         self._lives += 1
         self._recovery_seconds = seconds
+
+    def loop_blocked(self, seconds: float) -> None:
+        """The event loop stood still for so long, and turns again."""
+        self._blocked_seconds += seconds
 
     # Telling.
 
@@ -202,6 +208,11 @@ class Metrics(Collector):
         yield self._sync_seconds.family("beaver_sync_seconds", "What writing and syncing one commit took.")
         yield self._commit_facts.family("beaver_commit_facts", "Facts that shared one sync.")
         yield _counts("beaver_actor_restarts_total", "Failures of one actor.", "actor", dict(self._restarts))
+        yield _count(
+            "beaver_loop_blocked_seconds_total",
+            "How long the event loop stood still, in all.",
+            self._blocked_seconds,
+        )
         yield _count("beaver_node_lives_total", "Recoveries, the start included.", self._lives)
 
 
@@ -217,7 +228,7 @@ class _Scrape(Collector):
         yield from gauge_families(self._gauges)
 
 
-def _count(name: str, help_text: str, value: int) -> Metric:
+def _count(name: str, help_text: str, value: float) -> Metric:
     return CounterMetricFamily(name, help_text, value=value)
 
 

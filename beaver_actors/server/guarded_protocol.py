@@ -23,21 +23,23 @@ class GuardedProtocol(WSConnection):
     bytes (it was characters) and in pieces (empty ones cost nothing, without end); a client that breaks the
     protocol is told so (it saw the connection vanish).
 
-    `on_message(size)` is called for each whole message, with its bytes; `on_violation(code, reason)` once,
-    when a message is too large or too crumbled: from then on messages are dropped, and the caller has to
-    close."""
+    Messages do not take the library's way, which ends in a queue that another task has to be woken for:
+    `on_message(message, size)` is called for each whole one, with its bytes on the wire, and must not raise;
+    `on_violation(code, reason)` once, when a message is too large or too crumbled: from then on messages are
+    dropped, and the caller has to close."""
 
     def __init__(
         self,
         upgrade: Upgrade,
         message_bytes_max: int,
-        on_message: Callable[[int], None],
+        on_message: Callable[[str | bytes, int], None],
         on_violation: Callable[[int, str], None],
     ) -> None:
         super().__init__(ConnectionType.SERVER)
         self._message_bytes_max = message_bytes_max
         self._on_message, self._on_violation = on_message, on_violation
         self._bytes = self._pieces = 0
+        self._parts: list[str] | list[bytes | bytearray] = []
         self._violated = False
         self._farewell = b""
         self.initiate_upgrade_connection(_opening_headers(upgrade), "/")
@@ -46,6 +48,16 @@ class GuardedProtocol(WSConnection):
     def is_closed(self) -> bool:
         """Whether both sides have said goodbye."""
         return self.state is ConnectionState.CLOSED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has said goodbye."""
+        return self.state is ConnectionState.OPEN
+
+    def frame(self, message: str | bytes) -> bytes:
+        """The message as it goes over the wire. Only while the connection is open."""
+        event = TextMessage(data=message) if isinstance(message, str) else BytesMessage(data=message)
+        return super().send(event)
 
     def farewell(self) -> bytes:
         """Returns the closing frame that the client has not been sent, if there is one."""
@@ -62,31 +74,39 @@ class GuardedProtocol(WSConnection):
         for event in super().events():
             kind = type(event)
             if kind is TextMessage or kind is BytesMessage:
-                if not self._admits(event):  # type: ignore[arg-type]  # a comparison of types narrows nothing
-                    continue
-            elif kind is CloseConnection and self.state is ConnectionState.OPEN:
+                self._receive(event)  # type: ignore[arg-type]  # a comparison of types narrows nothing
+                continue
+            if kind is CloseConnection and self.state is ConnectionState.OPEN:
                 # Not the client's goodbye, but wsproto's judgement of what the client sent.
                 self._farewell = super().send(event)
             yield event
 
-    def _admits(self, event: TextMessage | BytesMessage) -> bool:
+    def _receive(self, event: TextMessage | BytesMessage) -> None:
+        """Take in a piece of a message, which mostly is all of it."""
         if self._violated:
-            return False
+            return
         data = event.data
         self._pieces += 1
         self._bytes += len(data.encode()) if isinstance(data, str) and not data.isascii() else len(data)
         if self._bytes > self._message_bytes_max:
-            self._violated = True
-            self._on_violation(1009, f"message: expected at most {self._message_bytes_max} bytes, got more")
+            self._violate(1009, f"message: expected at most {self._message_bytes_max} bytes, got more")
         elif self._pieces > PIECES_FREE + self._bytes // PIECE_BYTES_MEAN:
-            self._violated = True
-            self._on_violation(
-                1008, f"message: expected pieces of {PIECE_BYTES_MEAN} bytes on average, got less"
-            )
-        elif event.message_finished:
-            self._on_message(self._bytes)
+            self._violate(1008, f"message: expected pieces of {PIECE_BYTES_MEAN} bytes on average, got less")
+        elif not event.message_finished:
+            self._parts.append(data)  # type: ignore[arg-type]  # all pieces of a message are of one type
+        else:
+            whole = data
+            if self._parts:
+                whole = type(data)().join((*self._parts, data))  # type: ignore[arg-type]  # as above
+            size = self._bytes
             self._bytes = self._pieces = 0
-        return not self._violated
+            self._parts = []
+            self._on_message(whole if isinstance(whole, str) else bytes(whole), size)
+
+    def _violate(self, code: int, reason: str) -> None:
+        self._violated = True
+        self._parts = []
+        self._on_violation(code, reason)
 
 
 def _opening_headers(upgrade: Upgrade) -> list[tuple[bytes, bytes]]:

@@ -4,6 +4,7 @@ knows no protocol, and closing it does not close the socket: a last frame may st
 
 import os
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -17,11 +18,19 @@ GATHER_BYTES: Final = 65_536
 class GuardedStream(trio.abc.Stream):
     """Wraps an accepted stream.
 
-    `first`: bytes already read from it. `inbox_bytes_max`: how much may wait for the handler. `send_timeout`:
-    seconds that one `send_all` may take; then the stream is torn, as it is when one is cancelled half-way."""
+    `first`: bytes already read from it. `inbox_bytes_max`, `inbox_messages_max`: how much may wait for the
+    handler before nothing more is read; what was read with it comes on top. `send_timeout`: seconds that
+    one `send_all` may take; then `on_stalled` is told why the client is given up, and the stream is torn, as
+    it is when one is cancelled half-way."""
 
     def __init__(
-        self, stream: trio.abc.Stream, first: bytes, inbox_bytes_max: int, send_timeout: float
+        self,
+        stream: trio.abc.Stream,
+        first: bytes,
+        inbox_bytes_max: int,
+        inbox_messages_max: int,
+        send_timeout: float,
+        on_stalled: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.received_bytes = 0
         self.torn = False  # a frame was sent in part, so nothing sent after it could be understood
@@ -29,7 +38,9 @@ class GuardedStream(trio.abc.Stream):
         self._gathered = bytearray()
         self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self._stream, self._first = stream, first
-        self._inbox_bytes_max, self._send_timeout = inbox_bytes_max, send_timeout
+        self._inbox_bytes_max, self._inbox_messages_max = inbox_bytes_max, inbox_messages_max
+        self._send_timeout = send_timeout
+        self._on_stalled = on_stalled
         self._held: deque[int] = deque()  # the size of each message that waits for the handler
         self._held_bytes = 0
         self._may_read = trio.Event()
@@ -48,7 +59,7 @@ class GuardedStream(trio.abc.Stream):
     def release(self) -> None:
         """The handler took the oldest message."""
         self._held_bytes -= self._held.popleft()
-        if self._held_bytes < self._inbox_bytes_max:
+        if self._inbox_has_room():
             self._may_read.set()
 
     def drain(self) -> None:
@@ -60,6 +71,11 @@ class GuardedStream(trio.abc.Stream):
         """Whether the client has sent nothing since `received_bytes` was read, although we listen. While the
         handler is behind, the socket is left unread: then the silence is ours."""
         return self.received_bytes == received_bytes and self._reading
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something was gathered that is not yet sent."""
+        return bool(self._gathered)
 
     def unsent(self) -> bytes:
         """Returns, once, what was gathered for a send that will not come any more."""
@@ -99,12 +115,31 @@ class GuardedStream(trio.abc.Stream):
             with trio.move_on_after(self._send_timeout) as scope:
                 await self._stream.send_all(memoryview(data)[sent:])
             if scope.cancelled_caught:
+                reason = f"it took nothing for {self._send_timeout:g} s"
+                self._on_stalled(reason)
                 await self.aclose()  # nothing more is read either
-                raise trio.BrokenResourceError(f"the client took nothing for {self._send_timeout} s")
+                raise trio.BrokenResourceError(reason)
         self.torn = False
 
+    def send_nowait(self, data: bytes) -> bool:
+        """Sends without waiting, if nothing stands before it and the socket takes at least some of it;
+        returns whether. Not to be called while `send_all` is under way. What the socket did not take is
+        `has_unsent`, and goes with the next `send_all`: there has to be one, if only of nothing."""
+        if self.torn or self._closed or self._gathered:
+            return False
+        try:
+            sent = self._send_now(data)
+        except trio.BrokenResourceError:
+            return False  # whoever sends next will find out
+        if 0 < sent < len(data):
+            self._gathered += memoryview(data)[sent:]
+        return sent > 0
+
     def _may_read_now(self) -> bool:
-        return self._is_open and (self._draining or self._held_bytes < self._inbox_bytes_max)
+        return self._is_open and (self._draining or self._inbox_has_room())
+
+    def _inbox_has_room(self) -> bool:
+        return self._held_bytes < self._inbox_bytes_max and len(self._held) < self._inbox_messages_max
 
     def _send_now(self, data: bytes | bytearray | memoryview) -> int:
         """Sends what the socket takes at once, which is nearly always all: a time limit costs more than

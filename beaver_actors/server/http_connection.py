@@ -10,12 +10,15 @@ from urllib.parse import parse_qsl
 import h11
 import trio
 
+from beaver_actors.observe.log import get_logger
 from beaver_actors.server.http import Request, Response, error_response
 
 RECEIVE_BYTES: Final = 65_536
 TLS_HANDSHAKE: Final = 0x16  # the first byte of every TLS client
 LINGER_SECONDS: Final = 1.0  # enough for a last answer to be read; a hostile client gains no more than this
 QUERY_FIELDS_MAX: Final = 100
+
+log = get_logger("beaver_actors.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class HttpConnection:
         self._idle = self._h11.trailing_data[0] == b""
         settings = self._settings
         patience = settings.idle_timeout if self._method and self._idle else settings.handshake_timeout
+        self._method = ""  # what cannot be read is answered with a body, even if a HEAD came before
         event: object = None
         try:
             with trio.move_on_after(patience) as self._reading:
@@ -62,7 +66,7 @@ class HttpConnection:
                     event = await self._next_event()
             if self._reading.cancelled_caught and not self._idle:
                 await self._refuse(
-                    408, "the head: expected within {settings.handshake_timeout} s, got a part"
+                    408, f"the head: expected within {settings.handshake_timeout:g} s, got a part"
                 )
             return self._parse(event) if isinstance(event, h11.Request) else None
         except (h11.RemoteProtocolError, ValueError) as error:
@@ -93,7 +97,7 @@ class HttpConnection:
         except h11.RemoteProtocolError as error:
             await self._refuse(error.error_status_hint, f"the body: {error}")
             return None
-        await self._refuse(408, f"the body: expected within {self._settings.body_timeout} s, got a part")
+        await self._refuse(408, f"the body: expected within {self._settings.body_timeout:g} s, got a part")
         return None
 
     async def respond(self, response: Response, *, last: bool = False) -> bool:
@@ -111,6 +115,9 @@ class HttpConnection:
         data += self._h11.send(h11.EndOfMessage())
         with trio.move_on_after(self._settings.send_timeout) as sending:
             await self._stream.send_all(data)
+        if sending.cancelled_caught:
+            why = f"it did not take an answer within {self._settings.send_timeout:g} s"
+            log.warning("a client was cut off", peer=self._peer, reason=why)
         if (
             sending.cancelled_caught
             or self._h11.our_state is not h11.DONE

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import structlog
 import trio
 
+from beaver_actors.observe.log import get_logger
 from beaver_actors.server import websocket
 from beaver_actors.server.auth import Auth
 from beaver_actors.server.http import Handler, Request, Response, Route, Routes, error_response
@@ -23,9 +23,11 @@ ACCEPT_RETRY_SECONDS: Final = 0.1
 # Refusals on their way at one time; a client above that is dropped without a word.
 REFUSALS_MAX: Final = 64
 RETRY_AFTER_SECONDS: Final = 1
+# A crowd at the door is told once a minute, not a line each.
+FULL_TOLD_SECONDS: Final = 60
 GOING_AWAY: Final = (1001, "going away")
 
-log = structlog.get_logger("beaver_actors.server")
+log = get_logger("beaver_actors.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class Listener:
     """Serves HTTP routes, and WebSockets on `websocket_paths` if there is a handler for them.
 
     `auth` guards the WebSockets and all routes but those added as unguarded. `on_failure` is given what a
-    handler raised, after it was logged. `connections`, `connections_total`, `connections_refused` are for
-    reading."""
+    handler raised, after it was logged; `on_turned_away` is called for each connection above the cap.
+    `connections`, `connections_total`, `connections_refused` are for reading."""
 
     def __init__(
         self,
@@ -53,16 +55,20 @@ class Listener:
         websocket_paths: frozenset[str] = WEBSOCKET_PATHS,
         settings: ListenerSettings | None = None,
         on_failure: Callable[[Exception], None] = lambda error: None,
+        on_turned_away: Callable[[], None] = lambda: None,
     ) -> None:
         self.connections = self.connections_total = self.connections_refused = 0
-        self._routes, self._auth, self._on_failure = routes, auth, on_failure
+        self._routes, self._auth = routes, auth
+        self._on_failure, self._on_turned_away = on_failure, on_turned_away
         self._websocket_handler, self._websocket_paths = websocket_handler, websocket_paths
         self._settings = settings or ListenerSettings()
         self._refusals = 0
+        self._full_told_until = float("-inf")
         self._accepting = trio.CancelScope()
         self._goodbye: tuple[int, str] | None = None  # set once no more is accepted
-        self._http: set[HttpConnection] = set()
-        self._websockets: set[WebSocket] = set()
+        # Dictionaries, because a set of these would be walked in another order in each process.
+        self._http: dict[HttpConnection, None] = {}
+        self._websockets: dict[WebSocket, None] = {}
 
     @property
     def websockets(self) -> int:
@@ -99,26 +105,41 @@ class Listener:
         self._accepting.cancel()
 
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream], connections: trio.Nursery) -> None:
+        failing = False
         while True:
             try:
                 stream = await listener.accept()
             except trio.ClosedResourceError:
                 return
             except OSError as error:  # no descriptors, no memory, or a client that was gone too soon
-                log.warning("accept_failed", error=str(error))
+                if not failing:  # else ten lines a second, for as long as it lasts
+                    log.warning("a connection could not be accepted", reason=str(error))
+                failing = True
                 await trio.sleep(ACCEPT_RETRY_SECONDS)
                 continue
+            failing = False
             if self.connections < self._settings.connections_max:
                 self.connections += 1
                 self.connections_total += 1
                 connections.start_soon(self._guard, stream)
                 continue
-            self.connections_refused += 1
+            self._count_refused()
             if self._refusals < REFUSALS_MAX:
                 self._refusals += 1
                 connections.start_soon(self._refuse, stream)
             else:
                 await trio.aclose_forcefully(stream)
+
+    def _count_refused(self) -> None:
+        self.connections_refused += 1
+        self._on_turned_away()
+        if trio.current_time() >= self._full_told_until:
+            self._full_told_until = trio.current_time() + FULL_TOLD_SECONDS
+            log.warning(
+                "connections are turned away: as many are open as may be",
+                connections_max=self._settings.connections_max,
+                turned_away=self.connections_refused,
+            )
 
     async def _guard(self, stream: trio.abc.Stream) -> None:
         """Serves one connection; whatever happens to it ends here."""
@@ -127,8 +148,8 @@ class Listener:
             await self._converse(stream, peer)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client went away
-        except* Exception as group:
-            log.exception("connection_failed", peer=peer)
+        except* Exception as group:  # noqa: BLE001  # it costs this connection, and no other
+            log.error("a connection failed", error=group, peer=peer)
             self._on_failure(group)
         finally:
             self.connections -= 1
@@ -151,11 +172,11 @@ class Listener:
         http = HttpConnection(stream, self._settings.http, peer)
         if self._goodbye is not None:
             http.end_when_idle()
-        self._http.add(http)
+        self._http[http] = None
         try:
             opening = await self._answer_requests(http)
         finally:
-            self._http.discard(http)
+            self._http.pop(http, None)
         if opening is None:
             await close_gently(stream)
             return
@@ -170,13 +191,13 @@ class Listener:
 
     async def _hold_websocket(self, opened: WebSocket) -> None:
         assert self._websocket_handler is not None  # _route asked
-        self._websockets.add(opened)
+        self._websockets[opened] = None
         try:
             if self._goodbye is not None:
                 await opened.close(*self._goodbye)
             await self._websocket_handler(opened)
         finally:
-            self._websockets.discard(opened)
+            self._websockets.pop(opened, None)
 
     async def _answer_requests(self, http: HttpConnection) -> tuple[Request, Upgrade] | None:
         """Answers one request after the other; returns the one that turns the connection into a WebSocket."""
@@ -215,8 +236,8 @@ class Listener:
     async def _call(self, handler: Handler, request: Request) -> Response:
         try:
             return await handler(request)
-        except Exception as error:
-            log.exception("http_handler_failed", path=request.path, peer=request.peer)
+        except Exception as error:  # noqa: BLE001  # it costs this request, and no other
+            log.error("an HTTP request failed", error=error, path=request.path, peer=request.peer)
             self._on_failure(error)
             return error_response(500, "internal", "the server failed at this; its log says more")
 

@@ -17,7 +17,7 @@ from beaver_actors.core.answers import Refused, Status
 from beaver_actors.core.commands import Count
 from beaver_actors.core.facts import Fact
 from beaver_actors.server.places import Places
-from beaver_actors.server.ports import JobsPort, NodePort, StreamPort
+from beaver_actors.server.ports import FleetPort, JobsPort, NodePort, StreamPort
 
 WAITING_BYTES_MAX = 64 * 1024 * 1024
 """Messages with jobs that wait for the disk, over all connections; above it new ones are refused (P11)."""
@@ -37,6 +37,7 @@ class Service:
         jobs: the job manager.
         stream: the facts.
         node: the process.
+        fleet: the workers on other machines.
         now_ms: the time, milliseconds UTC.
         ids: makes ids for jobs that have none.
         limits: for one message.
@@ -50,6 +51,7 @@ class Service:
         stream: StreamPort,
         node: NodePort,
         *,
+        fleet: FleetPort,
         now_ms: Callable[[], int],
         ids: JobIds,
         limits: Limits | None = None,
@@ -59,6 +61,7 @@ class Service:
         self.jobs = jobs
         self.stream = stream
         self.node = node
+        self.fleet = fleet
         self.now_ms = now_ms
         self.ids = ids
         self.limits = limits or Limits()
@@ -72,6 +75,11 @@ class Service:
         self._status = b""
         self._status_at = float("-inf")
         self._status_lock = trio.Lock()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether nobody has to wait now who wants something of the queue or the fleet."""
+        return self.jobs.has_room and self.fleet.has_room
 
     def admit(self, size: int) -> Refused | None:
         """Take in a message with jobs, of `size` bytes, until `leave`; or say why not: nothing to leave."""

@@ -1,9 +1,13 @@
-"""One connection: reads requests, passes them on, writes replies, keeps the connection's subscriptions.
+"""One connection: reads requests, passes them on and writes replies, in order.
 
 Many requests may be under way at once. They are posted in the order in which they came, and replies leave in
 that order too: all answers come through the same log, so waiting in line costs nothing. When too many are
 under way, nothing more is read until some are answered. A bad message is answered with an error, and the
 connection lives. A session decides nothing about jobs and holds no state that a client could miss.
+
+Nearly always nothing has to be waited for: a message is passed on by the task that has read it, and its reply
+is sent by the task that has the answer, the WAL writer's. Otherwise two tasks of the session wait and go on
+where that ended. A turn of the loop costs as much as all the rest of a small request.
 """
 
 from __future__ import annotations
@@ -12,31 +16,44 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import trio
 
+from beaver_actors.actors.fleet import ListWorkers
 from beaver_actors.codec.wire import (
     Error,
     Ok,
     SubscribeRequest,
     UnsubscribeRequest,
+    WorkerRequest,
+    WorkersRequest,
 )
 from beaver_actors.codec.wire_answers import refusal, reply, status_reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Form, decode_request, encode
-from beaver_actors.codec.wire_errors import WireError, shorten
-from beaver_actors.codec.wire_watch import WatchEvents, WatchStatus, to_watch
-from beaver_actors.core.answers import Status
-from beaver_actors.core.commands import Count, Enqueue
-from beaver_actors.kernel.mailbox import Closed
+from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_workers import workers_ok
+from beaver_actors.core.answers import Answer, Status
+from beaver_actors.core.commands import Command, Enqueue, List
+from beaver_actors.core.workers import WorkerView
+from beaver_actors.kernel.mailbox import Closed, Reply
 from beaver_actors.server.ports import Connection, Pending
 from beaver_actors.server.service import Service
-from beaver_actors.server.subscriptions import Outgoing, Subscription, push_events, push_status
+from beaver_actors.server.subscriptions import Outgoing
+from beaver_actors.server.watches import Outcome, Subscriptions
 from beaver_actors.server.websocket import WebSocketClosed
+from beaver_actors.server.worker_link import ToFleet, WorkerLink
+
+Errand: TypeAlias = Command | ToFleet
+"""What a request waits for: an answer of the job manager, or of the fleet."""
 
 RESTARTING = 1012
 """WebSocket close code: the service restarts, come back."""
+
+LISTED_JOB_BYTES = 4096
+"""What a job that a page may show counts while the page waits to be sent, beside the message that asked for
+it: a small request can have a large answer, and a client that does not read its answers can ask for many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +63,8 @@ class SessionSettings:
     requests_max: int = 64
     """Requests under way; above it nothing is read."""
     request_bytes_max: int = 8 * 1024 * 1024
-    """Of messages under way; above it nothing is read."""
+    """Of messages under way, pages that are asked for included; above it nothing is read."""
     subscriptions_max: int = 32
-
-
-class _Outcome(NamedTuple):
-    """The reply to a request, and what begins once it is sent."""
-
-    message: Ok | Error
-    then: Callable[[], None] | None = None
-
-
-_Answer: TypeAlias = Callable[[], Awaitable[_Outcome]]
 
 
 @dataclass(slots=True)
@@ -66,11 +73,20 @@ class _Waiting:
 
     form: Form
     size: int
-    """Bytes of the message."""
-    outcome: _Answer
-    """Called when its turn to be answered has come."""
-    admitted: int
+    """Bytes of the message, and of the page that it asks for."""
+    outcome: Outcome | Callable[[Any], Outcome]
+    """If it depends on an answer, this is called once that is there."""
+    admitted: int = 0
     """Bytes that the service counts for it."""
+    pending: Pending | Reply[Any] | None = None
+    """The answer that it waits for, if any."""
+    reply: str | bytes | None = None
+    """The reply, once it is written."""
+    then: Callable[[], None] | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        return self.pending is None or self.pending.given
 
 
 class Session:
@@ -95,9 +111,19 @@ class Session:
         """Bytes that the service counts for this connection."""
         self._came = trio.lowlevel.ParkingLot()
         self._left = trio.lowlevel.ParkingLot()
-        self._subscriptions: dict[str, Subscription] = {}
-        self._subscribed = 0
-        """Subscriptions that ever were: their ids are never used again on this connection."""
+        self._entering = False
+        """Whether `_read` has a message in hand: no other may overtake it."""
+        self._sending = False
+        """Whether `_answer` has a reply in hand: no other may overtake it."""
+        self._failure: Exception | None = None
+        """What went wrong in a task that is not the session's."""
+        self._over = False
+        self._subscriptions = Subscriptions(
+            service, self._outgoing, self._settings.subscriptions_max, self._start
+        )
+        self._worker = WorkerLink(service, self._outgoing)
+        self._pushing = False
+        """Whether the client is a worker, to which leases are pushed."""
         self._tasks: trio.Nursery | None = None
 
     async def run(self) -> None:
@@ -105,6 +131,7 @@ class Session:
         try:
             async with trio.open_nursery() as self._tasks:
                 self._tasks.start_soon(self._answer)
+                self._connection.take_over(self._take)
                 await self._read()
                 self._tasks.cancel_scope.cancel()
         except* WebSocketClosed:
@@ -112,127 +139,173 @@ class Session:
         except* Closed:
             await self._connection.close(RESTARTING, "the server is restarting")
         finally:
+            self._over = True
+            await self._worker.leave()
             self._leave(self._admitted)
-            self._service.subscriptions -= len(self._subscriptions)
+            self._subscriptions.leave()
+
+    # The way in: at once, or by `_read`.
+
+    def _take(self, data: str | bytes) -> bool:
+        """Pass a message on if nothing has to be waited for; returns whether that was so."""
+        if self._over or self._entering or self._is_full or not self._service.has_room:
+            return False
+        try:
+            self._enter(*self._understand(data))
+        except Exception as error:  # noqa: BLE001  # of this session, in the task of its connection
+            self._fail(error)
+        return True
 
     async def _read(self) -> None:
+        while True:
+            await self._room()
+            data = await self._connection.receive()
+            if data is None:
+                return
+            self._entering = True
+            await self._room()  # others may have entered meanwhile
+            waiting, errand = self._understand(data)
+            if isinstance(errand, ToFleet):
+                await self._service.fleet.tell(errand.message)
+                waiting.pending = errand.reply
+            elif errand is not None:
+                waiting.pending = await self._service.jobs.post(errand)
+            self._enter(waiting, None)
+            self._entering = False
+
+    async def _room(self) -> None:
+        while self._is_full:
+            await self._left.park()
+
+    @property
+    def _is_full(self) -> bool:
         settings = self._settings
-        while (data := await self._connection.receive()) is not None:
-            waiting = await self._begin(data)
-            self._line.append(waiting)
-            self._line_bytes += waiting.size
-            self._came.unpark()
-            while len(self._line) >= settings.requests_max or self._line_bytes > settings.request_bytes_max:
-                await self._left.park()
+        return len(self._line) >= settings.requests_max or self._line_bytes > settings.request_bytes_max
+
+    def _enter(self, waiting: _Waiting, errand: Errand | None) -> None:
+        """The request stands in line from now on, with its errand under way."""
+        if isinstance(errand, ToFleet):
+            self._service.fleet.tell_nowait(errand.message)
+            waiting.pending = errand.reply
+        elif errand is not None:
+            waiting.pending = self._service.jobs.post_nowait(errand)
+        self._line.append(waiting)
+        self._line_bytes += waiting.size
+        if waiting.pending is None:
+            self._go_on()
+        else:
+            waiting.pending.when_given(self._go_on)
+
+    def _understand(self, data: str | bytes) -> tuple[_Waiting, Errand | None]:
+        """Read a message; returns the request as it will stand in line, and the errand it is waiting for."""
+        form: Form = "json" if isinstance(data, str) else "cbor"
+        service = self._service
+        try:
+            request = decode_request(data, service.limits)
+            if isinstance(request, SubscribeRequest):
+                outcome, question = self._subscriptions.subscribe(request, form)
+                return _Waiting(form, len(data), outcome), question
+            if isinstance(request, UnsubscribeRequest):
+                return _Waiting(form, len(data), Outcome(self._subscriptions.unsubscribe(request))), None
+            if isinstance(request, WorkerRequest):
+                errand, read = self._worker.understand(request, form)
+                return _Waiting(form, len(data), partial(self._told, read)), errand
+            if isinstance(request, WorkersRequest):
+                listing = ListWorkers()
+                shown = partial(_workers_shown, request.id)
+                return _Waiting(form, len(data), shown), ToFleet(listing, listing.reply)
+            command = to_command(request, service.ids, service.limits, service.defaults)
+            size, admitted = len(data), 0
+            if isinstance(command, List):
+                size += command.limit * LISTED_JOB_BYTES
+            elif isinstance(command, Enqueue):
+                refused = service.admit(len(data))
+                if refused is not None:
+                    return _Waiting(form, len(data), Outcome(refusal(request.id, refused))), None
+                admitted = len(data)
+                self._admitted += admitted
+            return _Waiting(form, size, partial(self._answered, request.id), admitted), command
+        except WireError as error:
+            told = Error(re=error.request_id, code=error.code, message=error.message)
+            return _Waiting(form, len(data), Outcome(told)), None
+
+    # The way out: at once, or by `_answer`.
+
+    def _go_on(self) -> None:
+        """Send what replies are there, in order, as far as nothing has to be waited for. Called in whatever
+        task brings an answer, so nothing may leave from here."""
+        line = self._line
+        try:
+            while line and not self._over and not self._sending and line[0].is_answered:
+                first = line[0]
+                if not self._outgoing.send_nowait(self._reply(first)):
+                    self._came.unpark()
+                    return
+                self._leave_line(first)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._fail(error)
 
     async def _answer(self) -> None:
         line = self._line
         while True:
-            while not line:
+            while self._failure is None and not (line and line[0].is_answered):
                 await self._came.park()
+            if self._failure is not None:
+                raise self._failure
+            self._sending = True
             # It stays in line until its reply is out, so that the bounds count it.
-            first = line[0]
-            message, then = await first.outcome()
-            self._leave(first.admitted)
+            await self._outgoing.send(self._reply(line[0]))
+            self._sending = False
+            self._leave_line(line[0])
+
+    def _fail(self, error: Exception) -> None:
+        """Have the session's own task raise this, in which it ends the connection."""
+        self._failure = error
+        self._came.unpark()
+
+    def _reply(self, waiting: _Waiting) -> str | bytes:
+        """The reply to a request that is answered."""
+        if waiting.reply is None:
+            outcome = waiting.outcome
+            if not isinstance(outcome, Outcome):
+                assert waiting.pending is not None, "a request without a command waits for an answer"
+                outcome = outcome(waiting.pending.answer())
+            message, waiting.then = outcome
+            self._leave(waiting.admitted)
+            waiting.admitted = 0
             if isinstance(message, Error):
                 self._service.node.refused(message.code)
-            await self._outgoing.send(encode(message, first.form))
-            line.popleft()
-            self._line_bytes -= first.size
-            self._left.unpark()
-            if then is not None:
-                then()
+            waiting.reply = encode(message, waiting.form)
+        return waiting.reply
 
-    async def _begin(self, data: str | bytes) -> _Waiting:
-        """Understand a message and set in motion what it asks for."""
-        form: Form = "json" if isinstance(data, str) else "cbor"
-        service, admitted = self._service, 0
-        try:
-            request = decode_request(data, service.limits)
-            if isinstance(request, SubscribeRequest):
-                outcome = await self._subscribe(request, form)
-            elif isinstance(request, UnsubscribeRequest):
-                outcome = _ready(self._unsubscribe(request))
-            else:
-                command = to_command(request, service.ids, service.limits, service.defaults)
-                refused = None
-                if isinstance(command, Enqueue):
-                    refused = service.admit(len(data))
-                    admitted = 0 if refused else len(data)
-                    self._admitted += admitted
-                if refused is not None:
-                    outcome = _ready(refusal(request.id, refused))
-                else:
-                    outcome = partial(self._answered, request.id, await service.jobs.post(command))
-        except WireError as error:
-            outcome = _ready(Error(re=error.request_id, code=error.code, message=error.message))
-        return _Waiting(form, len(data), outcome, admitted)
+    def _leave_line(self, first: _Waiting) -> None:
+        self._line.popleft()
+        self._line_bytes -= first.size
+        self._left.unpark()
+        if first.then is not None:
+            first.then()
 
     def _leave(self, admitted: int) -> None:
         self._admitted -= admitted
         self._service.leave(admitted)
 
-    async def _answered(self, re: str, pending: Pending) -> _Outcome:
-        answer = await pending.wait()
+    def _answered(self, re: str, answer: Answer) -> Outcome:
         if isinstance(answer, Status):
-            return _Outcome(status_reply(re, answer, self._service.node.view(), self._service.now_ms()))
-        return _Outcome(reply(re, answer))
+            return Outcome(status_reply(re, answer, self._service.node.view(), self._service.now_ms()))
+        return Outcome(reply(re, answer))
 
-    async def _subscribe(self, request: SubscribeRequest, form: Form) -> _Answer:
-        watch = to_watch(request)
-        if len(self._subscriptions) >= self._settings.subscriptions_max:
-            message = f"this connection holds its limit of {self._settings.subscriptions_max} subscriptions"
-            return _ready(Error(re=request.id, code="overloaded", message=message))
-        self._subscribed += 1
-        subscription = Subscription(f"s{self._subscribed}", form)
-        self._subscriptions[subscription.id] = subscription
-        self._service.subscriptions += 1
-        if isinstance(watch, WatchStatus):
-            push = partial(push_status, subscription, watch.interval_ms, self._service, self._outgoing)
-            return _ready(Ok(re=request.id, subscription=subscription.id), partial(self._start, push))
-        # The queue tells where "now" is, and whether the position asked for exists.
-        pending = await self._service.jobs.post(Count())
-        return partial(self._open_events, request.id, subscription, watch, pending)
-
-    async def _open_events(
-        self, re: str, subscription: Subscription, watch: WatchEvents, pending: Pending
-    ) -> _Outcome:
-        status = await pending.wait()
-        assert isinstance(status, Status), status
-        after_lsn = status.lsn if watch.from_lsn is None else max(0, watch.from_lsn - 1)
-        if after_lsn > status.lsn:
-            # Someone who waits for a position that is long in coming would miss all before it.
-            self._end(subscription.id)
-            text = f"from_lsn: expected at most {status.lsn + 1}, the next position, got {watch.from_lsn}"
-            return _Outcome(Error(re=re, code="bad_request", message=text))
-        push = partial(push_events, subscription, watch, after_lsn, self._service, self._outgoing)
-        return _Outcome(Ok(re=re, subscription=subscription.id, lsn=after_lsn), partial(self._start, push))
+    def _told(self, read: Callable[[Any], Ok | Error], answer: object) -> Outcome:
+        """The reply to a worker; from the first one that is granted on, leases may follow."""
+        message = read(answer)
+        if isinstance(message, Ok) and not self._pushing:
+            self._pushing = True
+            return Outcome(message, partial(self._start, self._worker.push))
+        return Outcome(message)
 
     def _start(self, push: Callable[[], Awaitable[None]]) -> None:
         assert self._tasks is not None
         self._tasks.start_soon(push)
 
-    def _unsubscribe(self, request: UnsubscribeRequest) -> Ok | Error:
-        if not self._end(request.subscription):
-            name = shorten(request.subscription)
-            text = f"subscription {name} does not exist on this connection"
-            return Error(re=request.id, code="not_found", message=text)
-        return Ok(re=request.id, subscription=request.subscription)
 
-    def _end(self, subscription_id: str) -> bool:
-        """End a subscription; returns whether there was one."""
-        subscription = self._subscriptions.pop(subscription_id, None)
-        if subscription is None:
-            return False
-        subscription.scope.cancel()
-        self._service.subscriptions -= 1
-        return True
-
-
-def _ready(message: Ok | Error, then: Callable[[], None] | None = None) -> _Answer:
-    """For a request that waits for nothing."""
-
-    async def outcome() -> _Outcome:
-        return _Outcome(message, then)
-
-    return outcome
+def _workers_shown(re: str, answer: tuple[WorkerView, ...]) -> Outcome:
+    return Outcome(workers_ok(re, answer))

@@ -16,12 +16,14 @@ class ListenError(Exception):
     """The address cannot be listened on; the message says why, and what to do."""
 
 
-async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener], list[str]]:
+async def open_listeners(
+    host: str, port: int, option: str = "--listen"
+) -> tuple[list[trio.SocketListener], list[str]]:
     """Listens on every address that `host` stands for ("" is all of this machine), everywhere on the same
     port.
 
     `port` 0 takes a free one. Returns the listeners and the addresses they got ("127.0.0.1:7440"); the
-    caller closes the listeners. Raises ListenError."""
+    caller closes the listeners. Raises ListenError, which names the `option` that chooses another address."""
     if not 0 <= port <= 65_535:
         raise ListenError(f"port: expected 0 to 65535, got {port}")
     try:
@@ -29,7 +31,7 @@ async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise ListenError(f"unknown host: {host!r} ({error}); use --listen HOST:PORT with another") from error
+        raise ListenError(f"unknown host: {host!r} ({error}); use {option} HOST:PORT with another") from error
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     tries = FREE_PORT_TRIES if port == 0 else 1
     while True:
@@ -42,7 +44,7 @@ async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener
             tries -= 1
             if tries and listeners and error.errno == errno.EADDRINUSE:
                 continue
-            raise ListenError(_explain(error, address_text((host, port)))) from error
+            raise ListenError(_explain(error, address_text((host, port)), option)) from error
         return listeners, [address_text(listener.socket.getsockname()) for listener in listeners]
 
 
@@ -69,11 +71,10 @@ async def _open_each(addresses: list[str], port: int, listeners: list[trio.Socke
         raise unusable
 
 
-def _explain(error: OSError, address: str) -> str:
+def _explain(error: OSError, address: str, option: str) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            hint = "another server? use --listen or --metrics-listen HOST:PORT for another"
-            return f"address already in use: {address} ({hint})"
+            return f"address already in use: {address} (another server? use {option} HOST:PORT for another)"
         case errno.EACCES | errno.EPERM:
             return f"permission denied: {address} (ports below 1024 need privileges; use a higher one)"
         case errno.EADDRNOTAVAIL:

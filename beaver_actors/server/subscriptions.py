@@ -44,6 +44,12 @@ class Outgoing:
         self._sent += 1
         return self._sent
 
+    def send_nowait(self, data: str | bytes) -> bool:
+        """Send a message if nothing has to be waited for; returns whether that was so."""
+        sent = self._connection.send_nowait(data)
+        self._sent += sent
+        return sent
+
     def is_written(self, number: int) -> bool:
         """Whether that message has left the outbox."""
         return self._sent - self._connection.outbox_messages >= number

@@ -3,22 +3,21 @@ client can cost (its own memory and time, nothing of its neighbours') and contai
 library. It never opens a socket, never decides who may connect, and never looks into a message."""
 
 import contextlib
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
+from beaver_actors.observe.log import get_logger
 from beaver_actors.server.guarded_protocol import GuardedProtocol
 from beaver_actors.server.guarded_stream import RECEIVE_BYTES, GuardedStream
 from beaver_actors.server.http import Request
 from beaver_actors.server.http_connection import close_gently
 from beaver_actors.server.upgrade import Upgrade
 
-log = structlog.get_logger("beaver_actors.server")
+log = get_logger("beaver_actors.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class WebSocketSettings:
     """Limits of one connection: sizes in bytes, times in seconds."""
 
     message_bytes_max: int = 8_388_608
-    inbox_messages_max: int = 16  # came in, not yet taken by the handler; above it the socket is left unread
+    inbox_messages_max: int = 16  # came in and wait for the handler; above it the socket is left unread
     inbox_bytes_max: int = 8_388_608
     outbox_messages_max: int = 256  # given to `send`, not yet written; above it `send` waits
     outbox_bytes_max: int = 4_194_304
@@ -54,23 +53,29 @@ class WebSocket:
         self.request = request
         self.subprotocol = upgrade.subprotocol
         self._settings, self._socket = settings, stream
-        self._stream = GuardedStream(stream, first, settings.inbox_bytes_max, settings.send_timeout)
+        self._stream = GuardedStream(
+            stream,
+            first,
+            settings.inbox_bytes_max,
+            settings.inbox_messages_max,
+            settings.send_timeout,
+            self._tell_cut_off,
+        )
         self._protocol = GuardedProtocol(
-            upgrade, settings.message_bytes_max, self._stream.hold, self._start_closing
+            upgrade, settings.message_bytes_max, self._arrived, self._start_closing
         )
         self._connection = WebSocketConnection(
-            self._stream,
-            self._protocol,
-            message_queue_size=settings.inbox_messages_max,
-            max_message_size=sys.maxsize,  # the guarded protocol counts, and in bytes
-            receive_buffer_size=RECEIVE_BYTES,
+            self._stream, self._protocol, receive_buffer_size=RECEIVE_BYTES
         )
         self._nursery: trio.Nursery | None = None
+        self._take: Callable[[str | bytes], bool] | None = None
+        self._inbox: deque[str | bytes] = deque()
+        self._inbox_filled = trio.lowlevel.ParkingLot()
         self._outbox: deque[str | bytes] = deque()
         self._outbox_bytes = 0
         self._outbox_filled = trio.lowlevel.ParkingLot()
         self._outbox_has_room = trio.lowlevel.ParkingLot()
-        self._closing = self._reader_ended = False
+        self._closing = self._deaf = self._reader_ended = self._told_cut_off = False
         self._goodbye_scope = trio.CancelScope()
         self._written, self._closed = trio.Event(), trio.Event()
 
@@ -79,14 +84,35 @@ class WebSocket:
         """How many messages given to `send` are not yet written."""
         return len(self._outbox)
 
+    def take_over(self, take: Callable[[str | bytes], bool]) -> None:
+        """From now on each message is given to `take` as it comes, in the task that reads, which saves a turn
+        of the loop. `take` does not wait; a message that it does not take (False) waits for `receive`, and so
+        do all behind it until it has been received. What it raises ends the connection."""
+        self._take = take
+
     async def receive(self) -> str | bytes | None:
-        """Waits for the next message and returns it; None when there will be no more."""
-        try:
-            message = await self._connection.get_message()
-        except ConnectionClosed:
-            return None
+        """Waits for the next message that was not taken, and returns it; None when there will be no more."""
+        await trio.lowlevel.checkpoint()
+        while not self._inbox:
+            if self._reader_ended or self._deaf:
+                return None
+            await self._inbox_filled.park()
         self._stream.release()
-        return message
+        return self._inbox.popleft()
+
+    def send_nowait(self, data: str | bytes) -> bool:
+        """Sends a message that need not wait for another, or for room in the socket; returns whether that was
+        so, and nothing is sent otherwise. Raises WebSocketClosed when the connection is closed or closing."""
+        if self._closing or self._written.is_set():
+            raise WebSocketClosed
+        connection, protocol = self._connection, self._protocol
+        if self._outbox or connection._stream_lock.locked() or connection._close_reason is not None:
+            return False
+        if not protocol.is_open or not self._stream.send_nowait(protocol.frame(data)):
+            return False
+        if self._stream.has_unsent:
+            self._outbox_filled.unpark()
+        return True
 
     async def send(self, data: str | bytes) -> None:
         """Puts a message into the outbox; waits while that is full. Cancelling it sends nothing.
@@ -102,6 +128,8 @@ class WebSocket:
             await self._outbox_has_room.park()
         if self._closing or self._written.is_set():
             raise WebSocketClosed
+        # Room and the end can come in the same turn: then it is the end that counts.
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._outbox.append(data)
         self._outbox_bytes += size
         self._outbox_filled.unpark()
@@ -126,13 +154,28 @@ class WebSocket:
         with trio.move_on_after(self._settings.close_timeout):
             await self._written.wait()
             if not self._reader_ended:
-                self._stream.drain()
+                self._fall_deaf()
                 with self._goodbye_scope:  # ends when the client's goodbye has come, or never will
                     await self._connection.aclose(code, reason)
         with contextlib.suppress(trio.BrokenResourceError):
             await self._hang_up()
         await trio.aclose_forcefully(self._socket)
         self._closed.set()
+
+    def _arrived(self, data: str | bytes, size: int) -> None:
+        """Called with each message as soon as all of it is there."""
+        if self._deaf or (self._take is not None and not self._inbox and self._take(data)):
+            return
+        self._stream.hold(size)
+        self._inbox.append(data)
+        self._inbox_filled.unpark()
+
+    def _fall_deaf(self) -> None:
+        """Nobody wants messages any more; the client's goodbye may be behind some."""
+        self._deaf = True
+        self._inbox.clear()
+        self._inbox_filled.unpark_all()
+        self._stream.drain()
 
     async def _hang_up(self) -> None:
         """Tells the client what the library does not, and lets it read its last frames."""
@@ -166,34 +209,40 @@ class WebSocket:
             await handler(self)
         except* WebSocketClosed:
             pass
-        except* Exception as group:
-            log.exception("websocket_handler_failed", peer=self.request.peer)
-            on_failure(group.exceptions[0] if len(group.exceptions) == 1 else group)
+        except* Exception as group:  # noqa: BLE001  # it costs this connection, and no other
+            error = group.exceptions[0] if len(group.exceptions) == 1 else group
+            log.error("a session failed", error=error, peer=self.request.peer)
+            on_failure(error)
             code, reason = 1011, "internal error"
         return code, reason
 
     async def _read(self) -> None:
         try:
             await self._connection._reader_task()
-        except Exception:  # a fault in the library ends this connection, not the server
-            log.exception("websocket_library_failed", peer=self.request.peer)
+        except Exception as error:  # noqa: BLE001  # a fault in the library ends this connection alone
+            log.error("the WebSocket library failed", error=error, peer=self.request.peer)
         self._reader_ended = True
+        self._inbox_filled.unpark_all()
         self._goodbye_scope.cancel()
         self._start_closing(1000, "")
 
     async def _write(self) -> None:
-        """The only task that sends messages: one cancelled half-way would tear the stream."""
-        outbox = self._outbox
+        """The only task that waits for the socket to take messages: one cancelled half-way would tear the
+        stream."""
+        outbox, stream = self._outbox, self._stream
         try:
-            while outbox or not self._closing:
-                if not outbox:
+            while outbox or stream.has_unsent or not self._closing:
+                if outbox:
+                    stream.more_follows = len(outbox) > 1
+                    await self._connection.send_message(outbox[0])
+                    self._outbox_bytes -= _size(outbox.popleft())
+                    self._outbox_has_room.unpark()
+                elif stream.has_unsent:
+                    async with self._connection._stream_lock:
+                        await stream.send_all(b"")
+                else:
                     await self._outbox_filled.park()
-                    continue
-                self._stream.more_follows = len(outbox) > 1
-                await self._connection.send_message(outbox[0])
-                self._outbox_bytes -= _size(outbox.popleft())
-                self._outbox_has_room.unpark()
-        except ConnectionClosed:
+        except (ConnectionClosed, trio.BrokenResourceError):
             self._start_closing(1000, "")
         finally:
             self._written.set()
@@ -211,8 +260,16 @@ class WebSocket:
                 except ConnectionClosed:
                     return
             if self._stream.is_silent_since(heard_bytes):
-                self._start_closing(1011, f"no answer to a ping within {self._settings.ping_timeout} s")
+                reason = f"no answer to a ping within {self._settings.ping_timeout:g} s"
+                self._tell_cut_off(reason)
+                self._start_closing(1011, reason)
                 return
+
+    def _tell_cut_off(self, reason: str) -> None:
+        """Once: one that is deaf on the way out is not told of again."""
+        if not self._told_cut_off:
+            self._told_cut_off = True
+            log.warning("a client was cut off", peer=self.request.peer, reason=reason)
 
 
 Handler = Callable[[WebSocket], Awaitable[None]]
@@ -238,8 +295,8 @@ async def serve(
         await websocket._run(handler, on_failure)
     except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the client went away
-    except* Exception as group:
-        log.exception("websocket_failed", peer=request.peer)
+    except* Exception as group:  # noqa: BLE001  # it costs this connection, and no other
+        log.error("a WebSocket failed", error=group, peer=request.peer)
         on_failure(group)
 
 

@@ -17,7 +17,7 @@ from beaver_actors.core.answers import Answer, Finished, Leased, LeasedJob, Reco
 from beaver_actors.core.commands import Command, Enqueue, Finish, Lease, NewJob, Policy, Recover, Report
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import EVENT_NAMES, Fact
-from beaver_actors.core.fold import fold
+from beaver_actors.core.fold import fold, fold_all
 from beaver_actors.core.job import Job, Terms
 from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.state import State, advance, reindex
@@ -52,8 +52,7 @@ class Playbook:
         assert self.state.lsn == lsn, f"deciding {command} changed the state"
         assert named(again.facts) == named(self.facts), f"{command} was decided twice, and differently"
         assert again.answer == answer, f"{command} was answered twice, and differently"
-        for fact in self.facts:
-            fold(self.state, fact)
+        fold_all(self.state, self.facts)
         self.log += self.facts
         invariants.check(self.state)
         return answer
@@ -88,16 +87,20 @@ class Playbook:
         worker_id: str = "worker",
         kinds: Iterable[str] = ("work",),
         queues: Iterable[str] | None = None,
+        turns: Iterable[str] = (),
+        lease_ms: int | None = None,
     ) -> tuple[LeasedJob, ...]:
         """Lease jobs and return them."""
         serves = None if queues is None else frozenset(queues)
-        answer = self.do(Lease(worker_id, limit, frozenset(kinds), serves))
+        answer = self.do(Lease(worker_id, limit, frozenset(kinds), serves, tuple(turns), lease_ms))
         assert isinstance(answer, Leased)
         return answer.jobs
 
-    def finish(self, lease: LeasedJob, outcome: Outcome, dice: float = 0.0) -> bool:
+    def finish(
+        self, lease: LeasedJob, outcome: Outcome, dice: float = 0.0, *, worker_id: str | None = None
+    ) -> bool:
         """Report an outcome; returns whether it was accepted."""
-        answer = self.do(Finish((Report(lease.job_id, lease.fence, outcome, dice),)))
+        answer = self.do(Finish((Report(lease.job_id, lease.fence, outcome, dice, worker_id),)))
         assert isinstance(answer, Finished)
         return answer.accepted == (True,)
 

@@ -22,6 +22,7 @@ TIME_MS_MAX = 253_402_300_799_999
 
 times_ms = st.integers(0, TIME_MS_MAX)
 durations_ms = st.integers(0, 36_500 * 86_400_000)
+leases_ms = st.none() | st.integers(1, 3_600_000)
 lsns = st.integers(1, 2**63 - 1)
 dice = st.floats(0, 1, exclude_max=True)
 names = st.text(min_size=1, max_size=20)
@@ -90,8 +91,8 @@ def facts() -> SearchStrategy[Fact]:
     fields: dict[str, SearchStrategy[Any]] = {
         "job_id": names, "queue": names, "at_ms": times_ms, "terms": terms(), "args": json_objects,
         "run_at_ms": times_ms, "retry_at_ms": times_ms, "expires_at_ms": st.none() | times_ms,
-        "worker_id": names, "deadline_ms": st.none() | times_ms, "fence": lsns, "progress": json_texts,
-        "result": st.none() | json_texts, "error": errors,
+        "worker_id": names, "deadline_ms": st.none() | times_ms, "lease_ms": leases_ms, "fence": lsns,
+        "progress": json_texts, "result": st.none() | json_texts, "error": errors,
     }  # fmt: skip
     reasons = {
         "JobDied": st.sampled_from(["max_attempts", "poison", "expired", "rejected"]),
@@ -115,12 +116,19 @@ def commands(
         fences: of the reports.
     """
     some_ids = st.lists(job_ids, max_size=4).map(tuple)
-    reports = st.lists(st.builds(c.Report, job_ids, fences, outcomes, dice), max_size=3).map(tuple)
-    progress = st.lists(st.builds(c.Progress, job_ids, fences, json_texts), max_size=2).map(tuple)
+    teller = st.none() | names
+    reports = st.lists(st.builds(c.Report, job_ids, fences, outcomes, dice, teller), max_size=3).map(tuple)
+    progress = st.lists(st.builds(c.Progress, job_ids, fences, json_texts, teller), max_size=2).map(tuple)
     return st.one_of(
         st.builds(c.Enqueue, st.lists(_new_jobs(job_ids), max_size=4).map(tuple)),
         st.builds(
-            c.Lease, names, st.integers(-1, 5), st.frozensets(KINDS), st.none() | st.frozensets(QUEUES)
+            c.Lease,
+            names,
+            st.integers(-1, 5),
+            st.frozensets(KINDS),
+            st.none() | st.frozensets(QUEUES),
+            st.lists(QUEUES, max_size=3).map(tuple),
+            leases_ms,
         ),
         st.builds(c.Finish, reports, progress),
         st.builds(c.Cancel, some_ids),
@@ -167,11 +175,13 @@ def histories(draw: st.DrawFn, max_commands: int = 20) -> list[Fact]:
         if step == "enqueue":
             book.do(c.Enqueue((draw(_new_jobs(st.just(f"job-{number}"))),)))
         elif step == "lease":
-            book.do(c.Lease("w", draw(st.integers(1, 3)), served))
+            book.do(c.Lease("w", draw(st.integers(1, 3)), served, lease_ms=draw(leases_ms)))
         elif step == "finish" and held:
             job = draw(st.sampled_from(held))
             progress = c.Progress(job.id, job.fence, draw(json_texts))
-            book.do(c.Finish((c.Report(job.id, job.fence, draw(outcomes), draw(dice)),), (progress,)))
+            teller = draw(st.sampled_from([None, "w", "another"]))
+            report = c.Report(job.id, job.fence, draw(outcomes), draw(dice), teller)
+            book.do(c.Finish((report,), (progress,)))
         elif step == "crash":
             book.crash(job.fence for job in held if draw(st.booleans()))
         elif step == "wait":

@@ -2,6 +2,9 @@
 
     python examples/checksums/run.py DIRECTORY [--url ws://127.0.0.1:7440] [--output FILE]
 
+The server is named as for the command line: by --url, else by the variable BEAVER_URL; BEAVER_TOKEN holds its
+token, if it has one.
+
 Hands in one job for each file and collects the results over the live stream. The server may be killed and
 started again meanwhile, and so may this program: a job's id is made of its file's path, size and time of
 change, so whoever asks a second time gets the job of the first.
@@ -30,7 +33,7 @@ def main() -> int:
     """Returns the exit code: 1 if any file has no checksum, 3 without a server."""
     parser = argparse.ArgumentParser(description="SHA-256 of every file in a tree, computed by jobs.")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--url", default="ws://127.0.0.1:7440")
+    parser.add_argument("--url", default=os.environ.get("BEAVER_URL") or "ws://127.0.0.1:7440")
     parser.add_argument("--output", type=Path, help="where to write; standard output if not given")
     parser.add_argument("--pattern", default="*", help='only files whose names fit, such as "*.py"')
     options = parser.parse_args()
@@ -38,7 +41,7 @@ def main() -> int:
         parser.error(f"{options.directory} is no directory")
     paths = list(files(options.directory, options.pattern))
     try:
-        ended = trio.run(compute, options.url, paths)
+        ended = trio.run(compute, options.url, os.environ.get("BEAVER_TOKEN") or None, paths)
     except (ConnectFailed, Refused) as error:
         print(f"checksums: {error}", file=sys.stderr)
         return 3
@@ -65,10 +68,10 @@ def files(directory: Path, pattern: str) -> Iterator[Path]:
                 yield path
 
 
-async def compute(url: str, paths: Iterable[Path]) -> list[tuple[Path, FinishedJob]]:
+async def compute(url: str, token: str | None, paths: Iterable[Path]) -> list[tuple[Path, FinishedJob]]:
     """Hand in the jobs and wait for all of them; returns how each ended, in order."""
     wanted = [(path, job_for(path)) for path in paths]
-    async with connect(url, patience=PATIENCE_SECONDS) as client:
+    async with connect(url, token=token, patience=PATIENCE_SECONDS) as client:
         handles = await hand_in(client, [job for _, job in wanted])
         ended = await client.wait_all(handles)
     return [(path, job) for (path, _), job in zip(wanted, ended, strict=True)]

@@ -6,6 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from beaver_actors.actors import publisher
+from beaver_actors.actors.controller import REPORTS_BYTES_MAX
 from beaver_actors.actors.publisher import Chunk
 from beaver_actors.actors.wal_writer import StorageFailed
 from beaver_actors.core.answers import Changed, LeasedJob, Refused
@@ -43,6 +45,35 @@ async def test_no_job_begins_before_its_lease_is_in_the_log(autojump_clock: Mock
         await world.enqueue(*(f"j{number}" for number in range(20)))
         await world.until("j19", COMPLETED)
     assert seen == [True] * 20
+
+
+async def test_large_results_that_come_together_are_recorded_in_small_commits(
+    autojump_clock: MockClock,
+) -> None:
+    """P7, P11: a hundred results of a megabyte at one moment, by reading what each commit was given."""
+    megabyte = b'"' + b"x" * (1024 * 1024 - 2) + b'"'
+    all_at_once = trio.Event()
+
+    async def wait(job: LeasedJob) -> Outcome:
+        if len(world.began) == 100:
+            all_at_once.set()
+        await all_at_once.wait()
+        return Succeeded(megabyte)
+
+    async with running(wait, workers=100) as world:
+        await world.enqueue(*(f"j{number}" for number in range(100)))
+        with trio.fail_after(60):
+            for number in range(100):
+                await world.until(f"j{number}", COMPLETED)
+    sizes = []
+    first = 0
+    for count in world.log.commits:
+        facts = world.log.facts[first : first + count]
+        sizes.append(sum(len(fact.result or b"") for fact in facts if isinstance(fact, JobCompleted)))
+        first += count
+    assert sum(sizes) == 100 * len(megabyte)
+    assert max(sizes) <= REPORTS_BYTES_MAX
+    assert len([size for size in sizes if size]) == 13  # twelve full ones, and one with four
 
 
 async def test_an_answer_to_enqueue_leaves_after_the_sync(autojump_clock: MockClock) -> None:
@@ -322,6 +353,29 @@ async def test_the_stream_gives_every_fact_once_in_order_from_any_lsn(autojump_c
                 await world.enqueue(f"j{number}")
                 await trio.sleep(0.1)
     assert seen == {0: list(range(1, 61)), 7: list(range(8, 61))}
+
+
+async def test_a_publisher_that_is_run_again_knows_what_is_on_disk_though_nothing_more_comes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P10: it fails with the last commit in its hand. Whoever reads on must not wait for the next one."""
+    original, failures = publisher._Recent.add, 0
+
+    def add(recent: publisher._Recent, chunk: Chunk) -> None:
+        nonlocal failures
+        if chunk.first_lsn == 2:
+            failures += 1
+            raise RuntimeError("injected by the test")
+        original(recent, chunk)
+
+    monkeypatch.setattr(publisher._Recent, "add", add)
+    async with running() as world:
+        assert world.access is not None
+        await world.enqueue("a", kind="unknown")
+        await world.enqueue("b", kind="unknown")
+        with trio.fail_after(60):
+            chunk = await world.access.stream.read(1, 100)
+        assert (chunk, failures) == (Chunk(2, world.log.facts[1:]), 1)
 
 
 async def test_a_snapshot_is_taken_when_the_log_has_grown_and_the_log_is_trimmed_after_it(

@@ -40,7 +40,7 @@ class Desk:
 async def test_a_commit_without_room_waits_and_is_answered_when_there_is_some(
     autojump_clock: MockClock,
 ) -> None:
-    """P7, P1: a log that refuses ten seconds long, then takes it."""
+    """P7, P1, P10: a log that refuses for ten seconds, then takes it; until then watchers hear nothing."""
     desk = Desk(MemoryLog(fail_with=AppendRefused("the disk is full")))
     answered: list[int] = []
     async with trio.open_nursery() as nursery:
@@ -48,9 +48,11 @@ async def test_a_commit_without_room_waits_and_is_answered_when_there_is_some(
         await desk.handle.tell(Append([QueuePaused("a", 1)], [lambda: answered.append(desk.log.head)]))
         await trio.sleep(10)
         assert answered == []
+        assert len(desk.published) == 0
         desk.log.fail_with = None
         await trio.sleep(1)
         assert answered == [1]
+        assert len(desk.published) == 1
         assert len(desk.refusals) == 1, "told once, not at every try"
         desk.handle.close()
 

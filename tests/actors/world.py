@@ -4,7 +4,7 @@ that do what the test says. Used by the tests of the actors; nothing here decide
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import trio
 from beaver_actors.actors import controller
 from beaver_actors.actors.desk import Control
 from beaver_actors.actors.publisher import Chunk
+from beaver_actors.actors.roster import Timing
 from beaver_actors.actors.snapshotter import SnapshotTaken
 from beaver_actors.core.answers import Answer, Enqueued, Found, JobView, LeasedJob
 from beaver_actors.core.commands import Enqueue, Get, NewJob, Policy
@@ -80,6 +81,9 @@ Script = Callable[[LeasedJob], Awaitable[Outcome]]
 async def succeed(job: LeasedJob) -> Outcome:
     """The job of most tests: done at once."""
     return Succeeded(b"1")
+
+
+TIMING = Timing(lease_ms=60_000, heartbeat_ms=15_000, timeout_grace_ms=10_000)
 
 
 class Board:
@@ -167,20 +171,33 @@ async def running(
     snapshot_log_bytes: int = 1 << 40,
     log: MemoryLog | None = None,
     drain: bool = True,
+    workers_max: int = 100,
+    state: State | None = None,
 ) -> AsyncIterator[World]:
     """Run a life around the body of the test, and drain it afterwards."""
-    world = World(log or MemoryLog(), State(), Orders(), Board(), Watcher())
+    world = World(log or MemoryLog(), state or State(), Orders(), Board(), Watcher())
     up = trio.Event()
 
-    async def execute(
-        job: LeasedJob, begin: Callable[[Control], None], progress: Callable[[bytes], None]
-    ) -> Outcome:
-        control = Running()
-        begin(control)
-        world.began.append(job)
-        with control.scope:
-            return await script(job)
-        return control.ended_by or Released()
+    class Execute:
+        """Each attempt in a scope of its own: no stage is ever spent."""
+
+        spent = False
+
+        async def __call__(
+            self,
+            job: LeasedJob,
+            begin: Callable[[int, Control], None],
+            progress: Callable[[LeasedJob, bytes], None],
+        ) -> Outcome:
+            control = Running()
+            begin(job.fence, control)
+            world.began.append(job)
+            with control.scope:
+                return await script(job)
+            return control.ended_by or Released()
+
+        def stage(self) -> AbstractContextManager[Execute]:
+            return nullcontext(self)
 
     async def snapshot(lsn: int) -> SnapshotTaken:
         world.snapshots.append(lsn)
@@ -203,11 +220,12 @@ async def running(
         storage_full=lambda: world.full,
         fold_snapshot=fold_snapshot or snapshot,
         snapshot_lsn=0,
-        execute=execute,
+        execute=Execute(),
         board=world.board,
         clock=Clock(start_ms=1_000_000),
         chance=Chance(1),
         offload=inline,
+        write=inline,
         policy=policy or Policy(served_kinds=frozenset({"work"})),
         settings=controller.Settings(
             worker_id="here",
@@ -219,6 +237,8 @@ async def running(
             snapshot_min_growth=0.5,
             snapshot_log_bytes=snapshot_log_bytes,
         ),
+        remote=TIMING,
+        remote_workers_max=workers_max,
         appends_waiting=4,
         grace=grace,
         observer=world.watcher,

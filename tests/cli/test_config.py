@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import command
 
 
@@ -22,7 +24,7 @@ def test_every_problem_is_told_with_its_place(tmp_path: Path) -> None:
     """By example: file, line and column of each, and what was meant; exit code 2."""
     file = tmp_path / "beaver.yaml"
     file.write_text("workers:\n  cuont: 3\nwal:\n  batch_max: many\n")
-    ended = command("config", "check", file, env={"BEAVER_WORKERS__COUNT": "0"})
+    ended = command("config", "check", file, env={"BEAVER_WORKERS__COUNT": "2000"})
     assert ended.code == 2
     assert "3 problems" in ended.err
     assert f"{file}:2:3: workers.cuont: unknown setting" in ended.err
@@ -39,6 +41,42 @@ def test_the_settings_are_printed_as_they_would_be(tmp_path: Path) -> None:
     settings = ended.json()
     assert settings["workers.count"] == 5
     assert settings["workers.timeout"] == "90s"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "the first line is empty"),
+        (b"  \nsesame\n", "the first line is empty"),
+        (b"\xff\xfe", "cannot be read: it is not UTF-8 text"),
+    ],
+)
+def test_a_token_that_cannot_be_read_is_found_before_the_start(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    """By example: exit code 2 with the setting, the file and the reason, wherever the setting stands."""
+    token_file = tmp_path / "token"
+    if content is not None:
+        token_file.write_bytes(content)
+    file = tmp_path / "beaver.yaml"
+    file.write_text(f"server:\n  token_file: {token_file}\n")
+    for options, env in (
+        ([file], {}),
+        ([file, "--json"], {}),
+        ([], {"BEAVER_SERVER__TOKEN_FILE": str(token_file)}),
+    ):
+        ended = command("config", "check", *options, env=env)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"server.token_file {token_file}: {reason}" in ended.err
+
+
+def test_a_token_that_can_be_read_is_good_and_stays_secret(tmp_path: Path) -> None:
+    """By example: nothing of it is printed."""
+    (tmp_path / "token").write_text("sesame\n")
+    ended = command("config", "check", env={"BEAVER_SERVER__TOKEN_FILE": str(tmp_path / "token")})
+    assert ended.code == 0
+    assert "sesame" not in ended.out + ended.err
 
 
 def test_the_schema_is_printed() -> None:

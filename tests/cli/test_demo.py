@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from beaver_actors.core.facts import Fact, JobCompleted, JobStarted
 from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.recovery import open_journal
 from beaver_actors.journal.settings import JournalSettings
-from scripts.demo import Report, compare
+from scripts.demo import Report, compare, show
 from tests.cli.server import END_SECONDS
 
 ENVIRONMENT = {**os.environ, "PYTHON": sys.executable}
@@ -45,6 +46,17 @@ def test_a_demonstration_that_takes_too_long_says_so() -> None:
     )  # fmt: skip
     assert ended.returncode == 1
     assert "did not end within 0.01 s" in ended.stderr
+
+
+def test_the_readme_shows_what_the_demonstration_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """By comparison of the report, but for the figures."""
+    report = Report(2000, 2000, 2000, 0, 0, 2100, ["early", "late"])
+    report.recoveries = [{"seconds": 0.25, "facts": 1000}] * 3
+    report.seconds = 8.0
+    show(report)
+    printed = re.sub(r"[0-9][0-9,.]*", "0", capsys.readouterr().out)
+    (block,) = re.findall(r"\$ make demo\n.*?(\n\n.*?)```", Path("README.md").read_text(), re.DOTALL)
+    assert re.sub(r"[0-9][0-9,.]*", "0", block).strip() == printed.strip()
 
 
 @pytest.mark.parametrize(

@@ -140,12 +140,16 @@ def test_one_bad_line_keeps_all_jobs_back(beaver: Beaver, tmp_path: Path) -> Non
     assert beaver("jobs", "list", "--queue", "badfile", "--json").out == ""
 
 
-def test_an_empty_file_is_no_mistake(beaver: Beaver) -> None:
-    """By example: a program that found nothing to do."""
-    for stdin in ("", "[]"):
-        ended = beaver("enqueue", "--file", "-", "--wait", stdin=stdin)
-        assert ended.code == 0
-        assert "0 jobs accepted" in ended.out
+def test_a_file_without_jobs_is_a_mistake(tmp_path: Path) -> None:
+    """By example: more likely the wrong file than nothing to do; exit code 2, and no connection is tried."""
+    file = tmp_path / "jobs.json"
+    for content in ("", "[]", "\n \n", "\ufeff"):
+        file.write_text(content)
+        for options in ((), ("--wait",), ("--json",)):
+            ended = command("enqueue", "--file", file, *options, env={"BEAVER_URL": "ws://127.0.0.1:1"})
+            assert (ended.code, ended.out) == (2, "")
+            assert f"no jobs in {file}" in ended.err
+    assert "no jobs in standard input" in command("enqueue", "--file", "-", stdin="").err
 
 
 def test_jobs_that_do_not_complete_are_told(beaver: Beaver) -> None:

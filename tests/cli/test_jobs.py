@@ -97,14 +97,21 @@ def test_jobs_are_cancelled_by_id(beaver: Beaver) -> None:
 
 
 def test_a_running_job_is_asked_to_stop(beaver: Beaver) -> None:
-    """By example: it is told that the job has yet to obey."""
+    """By example: it is told apart from one that waited, and ends when it has obeyed."""
     job_id = enqueue(beaver, "--args", '{"seconds": 600}', kind="demo.sleep")
     started = beaver("tail", "--from-lsn", 1, "--job", job_id, "--event", "job_started", "-n", 1)
     assert job_id in started.out
-    ended = beaver("jobs", "cancel", job_id)
-    assert "asked to stop" in ended.out
+    ended = beaver("jobs", "cancel", job_id, enqueue(beaver))
+    assert (ended.code, ended.out) == (0, "1 job cancelled, 1 running job asked to stop\n")
     stopped = beaver("tail", "--from-lsn", 1, "--job", job_id, "--event", "job_cancelled", "-n", 1)
     assert job_id in stopped.out
+
+
+def test_one_running_job_is_not_called_cancelled(beaver: Beaver) -> None:
+    """By example: nothing is cancelled yet when the command ends."""
+    job_id = enqueue(beaver, "--args", '{"seconds": 600}', kind="demo.sleep")
+    beaver("tail", "--from-lsn", 1, "--job", job_id, "--event", "job_started", "-n", 1)
+    assert beaver("jobs", "cancel", job_id).out == "1 running job asked to stop\n"
 
 
 def test_jobs_are_changed_by_what_they_have_in_common(beaver: Beaver) -> None:

@@ -75,6 +75,17 @@ def test_broken_json_is_told_with_its_line(content: bytes, line: int, message: s
     assert message in problem.message
 
 
+def test_a_problem_is_one_line_whatever_the_file_says() -> None:
+    """By example: what is repeated of the file breaks no line, and reaches the terminal not as a command."""
+
+    def refuse(text: str) -> dict[str, Any]:
+        raise ValueError(f'kind: got "{json.loads(text)}"')
+
+    with pytest.raises(JobsFileError) as raised:
+        read_jobs("jobs.json", rb'"\n\u001b[2Jgone"', refuse)
+    assert str(raised.value) == 'jobs.json:1: kind: got " ⏎ ·[2Jgone"'
+
+
 def test_a_long_list_of_problems_is_cut_and_counted() -> None:
     """By example: the first are shown with file and line, the rest is a number."""
     with pytest.raises(JobsFileError) as raised:

@@ -29,8 +29,8 @@ def test_a_chosen_id_is_kept() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "ends too early"),
-        ("[]", "expected object, got list"),
+        ("{", "the job: expected JSON; it ends too early"),
+        ("[]", "the job: expected object, got list"),
         ('{"args": {}}', "kind: required, but missing"),
         ('{"kind": 7}', "kind: expected text, got number"),
         ('{"kind": "two words"}', "kind: expected 1 to 200 of"),

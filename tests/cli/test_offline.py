@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from struct import pack
+from zlib import crc32
 
 import pytest
 
@@ -136,6 +138,66 @@ def test_damage_is_told_and_not_touched(data_dir: Path) -> None:
     assert listed.out.split()[0] == "1"
     assert len(listed.out.splitlines()) == 1
     assert {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()} == before
+
+
+def raise_version(data_dir: Path, file: str) -> Path:
+    """Make a file of the directory one of format version 2; sound, as a newer program would write it."""
+    if file == "format":
+        path = data_dir / file
+        path.write_text("beaver-actors data directory, format 2\n")
+        return path
+    if file == "snapshot":
+        path = data_dir / "snapshots" / f"{5:020}.snap"
+        magic, rest = b"BEAVRSNP", pack("<IQQIQ", 2, 5, 1, 0, 0)
+    else:
+        (path,) = (data_dir / "wal").glob("*.wal")
+        magic, rest = b"BEAVRWAL", pack("<IQQI", 2, 1, 1, 0)
+    header = magic + pack("<I", crc32(rest)) + rest
+    path.write_bytes(header + (path.read_bytes() if path.exists() else b"")[len(header) :])
+    return path
+
+
+@pytest.mark.parametrize("file", ["format", "segment", "snapshot"])
+def test_a_newer_format_is_no_damage(data_dir: Path, file: str) -> None:
+    """P6, by example, for each kind of file: both versions and what is needed are named, no repair is
+    proposed or done, and nothing is changed."""
+    path = raise_version(data_dir, file)
+    before = {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
+    versions = "has format version 2; this program reads version 1"
+    verified = command("verify", "--data-dir", data_dir)
+    assert verified.code == 5
+    assert f"{path.relative_to(data_dir)} {versions}" in verified.out
+    assert "A newer version of beaver_actors wrote it" in verified.out
+    assert "DAMAGED" not in verified.out
+    assert "--repair" not in verified.out
+    asked = command("verify", "--data-dir", data_dir, "--repair")
+    assert asked.code == 5
+    assert "can repair nothing" in asked.err
+    assert "--accept-loss" not in asked.out + asked.err
+    forced = command("verify", "--data-dir", data_dir, "--repair", "--accept-loss")
+    assert forced.code == 5
+    assert f"{path} {versions}. A newer version" in forced.err
+    before |= {data_dir / "lock": b""}
+    assert {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()} == before
+    report = command("verify", "--data-dir", data_dir, "--json").json()
+    assert not report["starts"]
+    assert [problem["is_damage"] for problem in report["problems"]] == [False]
+
+
+@pytest.mark.parametrize("file", ["format", "segment"])
+def test_a_log_of_a_newer_format_is_not_printed(data_dir: Path, file: str) -> None:
+    """P6, by example: rather than to call it empty."""
+    raise_version(data_dir, file)
+    ended = command("log", "--data-dir", data_dir)
+    assert (ended.code, ended.out) == (5, "")
+    assert "has format version 2; this program reads version 1" in ended.err
+
+
+def test_a_log_can_be_read_without_its_format_file(data_dir: Path) -> None:
+    """P6, by example: no fact is in that file."""
+    (data_dir / "format").write_text("rubbish")
+    ended = command("log", "--data-dir", data_dir, "--json")
+    assert [event["lsn"] for event in ended.json_lines()] == [1, 2, 3, 4, 5]
 
 
 def test_repair_asks_twice(data_dir: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_port_in_use_is_told(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--workers", "0"], "--workers: workers.count: expected"),
+        (["--workers", "1025"], "--workers: workers.count: expected"),
         (["--listen", "7440"], "--listen: server.listen: expected an address"),
         (["--log-level", "loud"], "--log-level: log.level: expected one of"),
         (["--listen", "0.0.0.0:0"], "--token-file"),
@@ -133,12 +133,28 @@ def test_a_damaged_log_stops_the_start(server: Server) -> None:
     assert command("verify", "--data-dir", server.data_dir).code == 5
 
 
-def test_a_data_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
-    """By example: exit code 2."""
-    (tmp_path / "data").write_text("")
-    ended = run_to_its_end("--data-dir", tmp_path / "data")
+@pytest.mark.parametrize(
+    ("data_dir", "reason"),
+    [
+        ("file", "it is not a directory"),
+        ("file/data", "it is not a directory"),
+        ("a" * 300, "its name is too long"),
+        pytest.param(
+            "/proc/data",
+            "it is not there and cannot be made there",
+            marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a /proc"),
+        ),
+    ],
+)
+def test_a_data_directory_that_cannot_be_one_is_told(tmp_path: Path, data_dir: str, reason: str) -> None:
+    """By example: exit code 2, the directory, the reason and what to do, no traceback."""
+    (tmp_path / "file").write_text("")
+    path = tmp_path / data_dir
+    ended = run_to_its_end("--data-dir", path)
     assert ended.returncode == 2
-    assert "not a directory" in ended.stderr
+    assert f"{path} cannot be the data directory: {reason}" in ended.stderr
+    assert "--data-dir" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_token_is_asked_for(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 
 import pytest
@@ -81,16 +82,37 @@ def test_nothing_is_missed_across_a_crash(server: Server) -> None:
         tail.communicate()
 
 
-def test_a_reader_that_goes_away_is_no_error(shared_server: Server) -> None:
-    """By example: as `| head` does; nothing is said, and the exit code is that of SIGPIPE."""
-    tail = start_tail(shared_server, "--from-lsn", "1")
-    assert tail.stdout is not None
-    assert tail.stderr is not None
-    command("enqueue", "demo.echo", "--url", shared_server.url)
-    tail.stdout.readline()
-    tail.stdout.close()
-    while tail.poll() is None:
-        command("enqueue", "demo.echo", "--wait", "--url", shared_server.url)
-    assert tail.stderr.read() == ""
-    tail.stderr.close()
-    assert tail.returncode == 141
+def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:
+    """By example: as `| head` does, while nothing happens that could be written, with the server there and
+    with it away; nothing is said of it, and the exit code is that of SIGPIPE."""
+    server.start()
+    command("enqueue", "nobody.serves", "--url", server.url)
+    for is_away in (False, True):
+        tail = start_tail(server, "--from-lsn", "1")
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        try:
+            tail.stdout.readline()
+            if is_away:
+                server.kill()
+                assert "No connection, trying again" in tail.stderr.readline()
+            tail.stdout.close()
+            assert tail.wait(END_SECONDS) == 141
+            assert tail.stderr.read() == ""
+        finally:
+            tail.kill()
+            tail.wait(END_SECONDS)
+            tail.stdout.close()
+            tail.stderr.close()
+
+
+def test_output_that_goes_on_into_a_file_is_complete(beaver: Beaver, shared_server: Server) -> None:
+    """By example: a file and a closed standard input are no reader that has gone."""
+    beaver("enqueue", "demo.echo", "-q", "filed", "--wait")
+    with tempfile.TemporaryFile() as file:
+        subprocess.run(
+            [*COMMAND, "tail", "--url", shared_server.url, "--from-lsn", "1", "-q", "filed", "-n", "3"],
+            stdin=subprocess.DEVNULL, stdout=file, timeout=END_SECONDS, check=True,
+        )  # fmt: skip
+        file.seek(0)
+        assert len(file.readlines()) == 3

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from beaver_actors.cli.job_views import job_view, jobs_table
 from beaver_actors.cli.pulse import Pulse
 from beaver_actors.cli.status_view import queues_table, status_view
+from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.job import JobState
 from tests.cli.shown import NOON, NOON_MS, failure, job, queue, status
 
@@ -26,6 +27,12 @@ def drawn(renderable: RenderableType, width: int = 120) -> str:
 def line_with(text: str, part: str) -> str:
     (line,) = (line for line in text.splitlines() if part in line)
     return line
+
+
+def test_the_status_tells_of_workers_elsewhere() -> None:
+    """By example: those that are connected, and those that have fallen silent."""
+    text = drawn(status_view(status(fleet=FleetObject(workers=3, suspect=1)), URL))
+    assert "8 workers, 3 elsewhere, 1 suspect" in text
 
 
 def test_the_status_tells_states_queues_and_the_server() -> None:
@@ -46,6 +53,7 @@ def test_the_status_tells_states_queues_and_the_server() -> None:
     assert "LSN 12,345" in text
     assert "8 workers" in text
     assert "1 connection" in text
+    assert "elsewhere" not in text
     row = line_with(text, "mail")
     assert "1,240" in row
     assert row.rstrip().endswith("3 m 20 s")

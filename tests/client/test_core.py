@@ -112,6 +112,29 @@ def test_a_subscription_lost_while_it_was_asked_for_is_asked_for_once() -> None:
     assert before[0]["from_lsn"] == 7
 
 
+@pytest.mark.parametrize(
+    "reply", [{"subscription": "s" * 201, "lsn": 0}, {"subscription": "s1", "lsn": 2**63}]
+)
+def test_a_subscription_that_could_not_be_asked_for_again_is_not_begun(reply: dict[str, Any]) -> None:
+    """By example: a name or a position that no request can carry is the server's mistake, told as such."""
+    script = Script()
+    subscription = script.events()
+    script.receive(type="ok", re="1", **reply)
+    assert isinstance(subscription.error, ProtocolError)
+    script.reconnect()
+    assert not subscription.opened
+
+
+def test_a_position_that_there_cannot_be_is_the_servers_mistake() -> None:
+    """By example: the next connection could not ask for what follows it."""
+    script = Script()
+    subscription = script.events()
+    script.receive(type="ok", re="1", subscription="s1", lsn=0)
+    with pytest.raises(ProtocolError, match="a position that there cannot be"):
+        script.receive(type="gap", subscription="s1", **{"from": 1, "to": 2**64 - 1})
+    assert subscription.position == 0
+
+
 def test_an_unsubscribe_does_not_outlive_its_connection() -> None:
     """The next connection may give the same name to another subscription."""
     script = Script()

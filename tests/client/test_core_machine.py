@@ -25,7 +25,15 @@ from beaver_actors.client.questions import Accepted, enqueue
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.client.views import FinishedJob
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import Error, GapPush, Ok, SubscribeRequest, UnsubscribeRequest
+from beaver_actors.codec.wire import (
+    Error,
+    GapPush,
+    Ok,
+    SubscribeRequest,
+    UnsubscribeRequest,
+    WorkerRequest,
+    WorkersRequest,
+)
 from beaver_actors.codec.wire_answers import reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Limits, decode_request, encode
@@ -79,6 +87,7 @@ class Server:
             self.subscriptions.pop(request.subscription)
             self._answer(Ok(re=request.id, subscription=request.subscription))
         else:
+            assert not isinstance(request, WorkerRequest | WorkersRequest), "a client is no worker"
             ids = JobIds(lambda: 0, lambda bits: 0)
             answer = self.book.do(to_command(request, ids, Limits(), Defaults()))
             self._answer(reply(request.id, answer))

@@ -21,7 +21,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.M
 
 def compiled(block: str) -> CodeType:
     """The example with this test's server for the default one, and `await` allowed outside of functions."""
-    text = block.replace("connect()", "connect(url)").replace("trio.run(main)", "await main()")
+    text = block.replace("connect()", "connect(url)").replace("connect(on_", "connect(url, on_")
+    text = text.replace("trio.run(main)", "await main()")
     code = compile(text, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     assert isinstance(code, CodeType)
     return code

@@ -15,6 +15,7 @@ from beaver_actors.client.link import Link
 from beaver_actors.client.opening import Connection
 from beaver_actors.client.websocket import WebSocket
 from beaver_actors.codec.wire import EnqueueRequest
+from beaver_actors.codec.wire_objects import NewJobObject
 
 PIECE_BYTES = 65_536
 
@@ -62,7 +63,7 @@ class Running:
 
     def __init__(self, piece_seconds: float) -> None:
         self.core = Core("json", lambda: None)
-        jobs = [new_job("work", {"text": "x" * 1_000_000}) for _ in range(7)]
+        jobs: list[NewJobObject] = [new_job("work", {"text": "x" * 1_000_000}) for _ in range(7)]
         self.size_bytes = self.core.ask(EnqueueRequest(id="", jobs=jobs), lambda _: None).size_bytes
         self.way = Way(piece_seconds)
         self.ended_after: float | None = None

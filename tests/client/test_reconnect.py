@@ -19,18 +19,19 @@ from beaver_actors.client import (
     ProtocolError,
     Refused,
     TooLarge,
-    connect,
+    connect as trio_connect,
     new_job,
     subscriptions,
 )
 from beaver_actors.core.facts import JobEnqueued
 from beaver_actors.server.listener import ListenerSettings
 from beaver_actors.server.websocket import WebSocket, WebSocketSettings
+from tests.client.conftest import Connect
 from tests.client.rig import rigged
 from tests.server.support import serving
 
 
-async def test_a_request_whose_answer_was_lost_is_asked_again_and_done_once() -> None:
+async def test_a_request_whose_answer_was_lost_is_asked_again_and_done_once(connect: Connect) -> None:
     """P5: the server drops the connection after it did the work and before it said so."""
     async with rigged() as rig, connect(rig.url) as client:
         rig.cut_at_reply("ok", times=2)
@@ -44,7 +45,7 @@ async def test_a_request_whose_answer_was_lost_is_asked_again_and_done_once() ->
         assert rig.proxy.connections == 3
 
 
-async def test_whatever_was_under_way_is_asked_again() -> None:
+async def test_whatever_was_under_way_is_asked_again(connect: Connect) -> None:
     """P5: many tasks, a connection cut every few replies; each job exists exactly once."""
     async with rigged() as rig, connect(rig.url) as client:
         replies = 0
@@ -68,7 +69,7 @@ async def test_whatever_was_under_way_is_asked_again() -> None:
         assert rig.proxy.connections > 3
 
 
-async def test_no_event_is_lost_or_doubled_when_connections_break() -> None:
+async def test_no_event_is_lost_or_doubled_when_connections_break(connect: Connect) -> None:
     """P10: a subscription is cut again and again, events happen meanwhile, and each comes once, in order."""
     async with rigged() as rig, connect(rig.url) as client:
         rig.cut_at_reply("events", times=5)
@@ -92,7 +93,7 @@ async def test_no_event_is_lost_or_doubled_when_connections_break() -> None:
         assert rig.proxy.connections > 2
 
 
-async def test_events_trimmed_while_away_are_told_as_a_gap() -> None:
+async def test_events_trimmed_while_away_are_told_as_a_gap(connect: Connect) -> None:
     """P10: nothing is left out silently when the server forgot events during an outage."""
     async with rigged() as rig, connect(rig.url) as client, client.subscribe_events() as stream:
         rig.queue.book.enqueue("before")
@@ -110,7 +111,7 @@ async def test_events_trimmed_while_away_are_told_as_a_gap() -> None:
         assert (event.lsn, event.job_id) == (5, "after")
 
 
-async def test_results_are_found_across_an_outage() -> None:
+async def test_results_are_found_across_an_outage(connect: Connect) -> None:
     """P10: jobs finish while the client is away, and their events are gone when it comes back."""
     async with rigged() as rig, connect(rig.url) as client:
         jobs = await client.enqueue_many([new_job("demo.echo", {"x": number}) for number in range(20)])
@@ -132,7 +133,7 @@ async def test_results_are_found_across_an_outage() -> None:
         assert [one.value()["x"] for one in ended] == list(range(20))
 
 
-async def test_the_live_status_goes_on_after_an_outage() -> None:
+async def test_the_live_status_goes_on_after_an_outage(connect: Connect) -> None:
     """Subscriptions to the status are renewed too."""
     async with rigged() as rig, connect(rig.url) as client, client.subscribe_status(0.1) as stream:
         await anext(stream)
@@ -142,7 +143,9 @@ async def test_the_live_status_goes_on_after_an_outage() -> None:
             pass
 
 
-async def test_a_slow_reader_of_events_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_reader_of_events_costs_bounded_memory(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """P10, P11: past the limit the server is told to stop, then asked to go on from there; none is lost."""
     monkeypatch.setattr(subscriptions, "WAITING_BYTES_MAX", 20_000)
     async with rigged() as rig, connect(rig.url) as client, client.subscribe_events() as stream:
@@ -156,7 +159,7 @@ async def test_a_slow_reader_of_events_costs_bounded_memory(monkeypatch: pytest.
         assert len(rig.sent("subscribe")) > 1
 
 
-async def test_a_cancelled_request_leaves_the_client_usable() -> None:
+async def test_a_cancelled_request_leaves_the_client_usable(connect: Connect) -> None:
     """Cancellation tears nothing: the answer that comes later is nobody's, and the next request works."""
     async with rigged() as rig, connect(rig.url) as client:
         gate = trio.Event()
@@ -175,7 +178,7 @@ async def test_a_cancelled_request_leaves_the_client_usable() -> None:
         assert rig.proxy.connections == 1
 
 
-async def test_a_cancelled_subscription_ends_at_the_server_too() -> None:
+async def test_a_cancelled_subscription_ends_at_the_server_too(connect: Connect) -> None:
     """Whoever gives up while subscribing leaves nothing behind."""
     async with rigged() as rig, connect(rig.url) as client:
         gate = trio.Event()
@@ -193,7 +196,7 @@ async def test_a_cancelled_subscription_ends_at_the_server_too() -> None:
         await rig.until_answered("unsubscribe")
 
 
-async def test_a_request_still_waiting_when_cancelled_is_never_sent() -> None:
+async def test_a_request_still_waiting_when_cancelled_is_never_sent(connect: Connect) -> None:
     """While there is no connection, giving up means that nothing happens later."""
     async with rigged() as rig, connect(rig.url) as client:
         rig.proxy.refusing = True
@@ -205,7 +208,7 @@ async def test_a_request_still_waiting_when_cancelled_is_never_sent() -> None:
         assert [fact[0] for fact in rig.queue.log] == ["wanted"]
 
 
-async def test_without_reconnect_a_lost_connection_is_told() -> None:
+async def test_without_reconnect_a_lost_connection_is_told(connect: Connect) -> None:
     """Everyone who waits learns that there will be no answer, and so does who asks later."""
     async with rigged() as rig, connect(rig.url, reconnect=False) as client:
         rig.cut_at_reply()
@@ -220,7 +223,7 @@ async def test_without_reconnect_a_lost_connection_is_told() -> None:
             await client.job("some").result()
 
 
-async def test_a_stream_without_reconnect_ends_with_the_connection() -> None:
+async def test_a_stream_without_reconnect_ends_with_the_connection(connect: Connect) -> None:
     """A reader is not left waiting: what has come is given, then the loss is raised."""
     async with (
         rigged() as rig,
@@ -236,7 +239,7 @@ async def test_a_stream_without_reconnect_ends_with_the_connection() -> None:
             await anext(stream)
 
 
-async def test_a_server_that_no_longer_wants_us_ends_the_client() -> None:
+async def test_a_server_that_no_longer_wants_us_ends_the_client(connect: Connect) -> None:
     """Trying for ever makes no sense when the token was taken away: the reason is raised."""
     async with rigged(token="right") as rig, connect(rig.url, token="right") as client:
         rig.cut_at_reply()
@@ -248,7 +251,7 @@ async def test_a_server_that_no_longer_wants_us_ends_the_client() -> None:
 
 async def test_a_server_that_says_nothing_any_more_is_left(autojump_clock: trio.testing.MockClock) -> None:
     """A connection that is dead without having been closed is found out, and replaced."""
-    async with rigged() as rig, connect(rig.url) as client:
+    async with rigged() as rig, trio_connect(rig.url) as client:
         thaw = rig.proxy.frozen = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.enqueue, "work")
@@ -283,7 +286,9 @@ async def mad(handler: Callable[[WebSocket], Awaitable[None]], **settings: int) 
         '{"type":"ok","re":"1","jobs":[],"lsn":1}',
     ],
 )
-async def test_garbage_from_the_server_is_told_and_the_client_lives_on(garbage: str | bytes) -> None:
+async def test_garbage_from_the_server_is_told_and_the_client_lives_on(
+    connect: Connect, garbage: str | bytes
+) -> None:
     """Who waits gets ProtocolError, nothing is retried for ever, and later requests work."""
     answers: list[str | bytes] = [
         garbage,
@@ -300,7 +305,7 @@ async def test_garbage_from_the_server_is_told_and_the_client_lives_on(garbage: 
         assert (await client.pause("q")).changed
 
 
-async def test_answers_to_nobody_are_ignored() -> None:
+async def test_answers_to_nobody_are_ignored(connect: Connect) -> None:
     """A reply to a request that was never made, a push to a subscription that is not there: no harm."""
 
     async def handler(websocket: WebSocket) -> None:
@@ -316,7 +321,7 @@ async def test_answers_to_nobody_are_ignored() -> None:
             await client.status()
 
 
-async def test_a_message_too_large_for_this_server_fails_only_itself() -> None:
+async def test_a_message_too_large_for_this_server_fails_only_itself(connect: Connect) -> None:
     """A server with a lower limit ends the connection; only what is too large is not tried again."""
     served: list[str] = []
 
@@ -344,7 +349,7 @@ async def test_a_message_too_large_for_this_server_fails_only_itself() -> None:
         assert set(served) == {"pause"}
 
 
-async def test_an_error_without_a_request_fails_those_who_wait() -> None:
+async def test_an_error_without_a_request_fails_those_who_wait(connect: Connect) -> None:
     """A server that could not read the request's id answers nobody in particular; nobody waits for ever."""
 
     async def handler(websocket: WebSocket) -> None:
@@ -358,7 +363,7 @@ async def test_an_error_without_a_request_fails_those_who_wait() -> None:
             await client.status()
 
 
-async def test_a_closed_client_says_so() -> None:
+async def test_a_closed_client_says_so(connect: Connect) -> None:
     """After its block a client asks nobody, and raises what it is."""
     async with rigged() as rig:
         async with connect(rig.url) as client:
@@ -369,7 +374,7 @@ async def test_a_closed_client_says_so() -> None:
         assert rig.goodbyes == [1000]
 
 
-async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
+async def test_an_error_in_the_block_comes_out_as_it_is(connect: Connect) -> None:
     """No exception groups around what the program itself raised; also while being cancelled."""
     async with rigged() as rig:
         with pytest.raises(ZeroDivisionError):
@@ -390,7 +395,7 @@ async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
         assert scope.cancelled_caught
 
 
-async def test_closing_while_there_is_no_connection_does_not_wait_for_one() -> None:
+async def test_closing_while_there_is_no_connection_does_not_wait_for_one(connect: Connect) -> None:
     """Leaving the block ends the tries to connect."""
     async with rigged() as rig:
         with trio.fail_after(5):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 import trio
+from websockets.sync import client as sync_client
 
 from beaver_actors.client import (
     BadRequest,
@@ -346,6 +349,36 @@ async def test_closing_while_there_is_no_connection_does_not_wait_for_one() -> N
                     client.status()
 
         await in_thread(script)
+
+
+def test_a_server_that_dies_while_a_connection_opens_is_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P5: a client that connects again just when the server is killed goes on trying. The reset comes before
+    the request is sent: a few times in a thousand by itself, and here each time."""
+    handshake = sync_client.ClientConnection.handshake
+    opening = threading.Event()
+
+    def after_the_reset(connection: sync_client.ClientConnection, *args: Any, **options: Any) -> None:
+        opening.set()
+        connection.recv_events_thread.join()
+        handshake(connection, *args, **options)
+
+    monkeypatch.setattr(sync_client.ClientConnection, "handshake", after_the_reset)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reset() -> None:
+            connection, _ = listener.accept()
+            opening.wait()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        server = threading.Thread(target=reset)
+        server.start()
+        with pytest.raises(ConnectFailed, match="the server hung up before the WebSocket was open") as raised:
+            sync.connect(f"ws://127.0.0.1:{listener.getsockname()[1]}")
+        server.join()
+    assert raised.value.transient
 
 
 async def test_a_client_taken_through_a_fork_says_so() -> None:

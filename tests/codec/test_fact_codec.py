@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from contextlib import suppress
 from random import Random
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import cbor2
 import pytest
@@ -20,8 +20,26 @@ from beaver_actors.codec.fact_codec import (
     pack_terms,
     unpack_terms,
 )
-from beaver_actors.core.facts import FACTS, Fact, JobEnqueued, JobFailed, JobStarted
-from beaver_actors.core.job import Backoff, JobError, Terms
+from beaver_actors.core.facts import (
+    FACTS,
+    Fact,
+    JobCancelled,
+    JobCancelRequested,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.job import Backoff, JobError, JobState, Terms
 from tests.journal.happenings import TERMS, happen
 
 
@@ -98,6 +116,13 @@ def test_trailing_fields_with_a_default_may_be_absent() -> None:
     assert decode_facts(cbor2.dumps([[2, "job", 1, "worker"]])) == [JobStarted("job", 1, "worker", None)]
 
 
+def test_a_field_that_came_later_leaves_no_bytes_while_it_says_nothing() -> None:
+    """P6, by example: what an earlier version could write is still written as it wrote it."""
+    assert encode_facts([JobStarted("job", 1, "worker", 9)]) == cbor2.dumps([[2, "job", 1, "worker", 9]])
+    remote = [JobStarted("job", 1, "worker", None, 60_000)]
+    assert encode_facts(remote) == cbor2.dumps([[2, "job", 1, "worker", None, 60_000]])
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
@@ -105,8 +130,9 @@ def test_trailing_fields_with_a_default_may_be_absent() -> None:
         ([[2, "job", True, "w"]], "facts[0] (job_started).at_ms: Expected int, got bool"),
         ([[2, "job", 1.0, "w"]], "facts[0] (job_started).at_ms: Expected int, got float"),
         ([[2, b"job", 1, "w"]], "facts[0] (job_started).job_id: Expected str, got bytes"),
-        ([[2, "job"]], "facts[0] (job_started): Expected array of length 3 to 4, got 1"),
-        ([[2, "job", 1, "w", None, None]], "facts[0] (job_started): Expected array of length 3 to 4, got 5"),
+        ([[2, "job"]], "facts[0] (job_started): Expected array of length 3 to 5, got 1"),
+        ([[2, "job", 1, "w", *[None] * 3]], "facts[0] (job_started): Expected array of length 3 to 5, got 6"),
+        ([[2, "job", 1, "w", None, -1]], "facts[0] (job_started).lease_ms: out of range"),
         ([[2, "a", 1, "w"], [2, "b", 1, 3]], "facts[1] (job_started).worker_id: Expected str, got int"),
         ([[5, "job", 1, 2, ["E", "m", 3], 4]], "facts[0] (job_failed).error[2]: Expected str, got int"),
         ([[9, "job", 1, "bored"]], "facts[0] (job_died).reason: Invalid enum value 'bored'"),
@@ -114,6 +140,16 @@ def test_trailing_fields_with_a_default_may_be_absent() -> None:
         ([[1, "job", 1, b"\x81\x01", b"", 3]], "terms.kind: Expected str, got int"),
         ([[1, "job", 1, b"\x80", b"", 3]], "terms: Expected array of length 1 to 9, got 0"),
         ([[4, "job", 1, 2, "text"]], "facts[0] (job_completed).result: Expected bytes | null, got str"),
+        ([[2, "a", 1, "w"], [2, "b", 10**15, "w"]], "facts[1] (job_started).at_ms: out of range"),
+        ([[2, "job", -1, "w"]], "facts[0] (job_started).at_ms: out of range"),
+        ([[2, "job", 1, "w", 10**15]], "facts[0] (job_started).deadline_ms: out of range"),
+        ([[4, "job", 1, 2**63]], "facts[0] (job_completed).fence: out of range"),
+        (
+            [[1, "job", 10**15, b"\x81\x61k", b"{}", 3]],
+            "facts[0] (job_enqueued).at_ms: Expected int <= 253402300799999",
+        ),
+        ([[1, "job", 1, cbor2.dumps(["k", "q", 101]), b"{}", 3]], "terms.priority: out of range"),
+        ([[1, "job", 1, cbor2.dumps(["k", "q", 0, 0]), b"{}", 3]], "terms.max_attempts: out of range"),
         ([[99, "job"]], "facts[0]: unknown fact code 99"),
         ([[True, "job"]], "facts[0]: unknown fact code True"),
         ([["2", "job"]], "facts[0]: unknown fact code '2'"),
@@ -159,12 +195,38 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
         decode_facts(data)
 
 
+def test_no_tag_is_acted_on() -> None:
+    """P6, by every tag that the library may know: shared values and times are not what was written."""
+    for tag in (*range(1100), 43000, 55799):
+        with pytest.raises(CodecError):
+            decode_facts(cbor2.dumps(cbor2.CBORTag(tag, [])))
+
+
 @given(st.binary(max_size=80))
 @settings(deadline=None)
 def test_any_bytes_are_facts_or_refused(data: bytes) -> None:
     """P6, by random bytes: never another exception."""
     with suppress(CodecError):
         decode_facts(data)
+
+
+SAMPLES: list[Any] = [
+    JobEnqueued("a", 1, Terms("k"), b"{}", 1),
+    JobStarted("a", 1, "w", 2),
+    JobProgressed("a", 1, 1, b"1"),
+    JobCompleted("a", 1, 1, b"1"),
+    JobFailed("a", 1, 1, JobError("E", "m"), 2),
+    JobSnoozed("a", 1, 1, 2),
+    JobReleased("a", 1, 1),
+    JobRescued("a", 1, 1, JobError("E", "m")),
+    JobDied("a", 1, "poison", JobError("E", "m")),
+    JobCancelRequested("a", 1),
+    JobCancelled("a", 1),
+    JobRetried("a", 1, 2),
+    JobDeleted("a", 1, "request"),
+    QueuePaused("q", 1),
+    QueueResumed("q", 1),
+]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +236,8 @@ def test_any_bytes_are_facts_or_refused(data: bytes) -> None:
         JobStarted("job", 2**64, "w"),
         JobStarted("job", 1.5, "w"),  # type: ignore[arg-type]
         JobStarted("job", True, "w"),
+        JobStarted("job", 253_402_300_800_000, "w"),
+        JobEnqueued("job", 1, Terms("k", timeout_ms=-1), b"", 1),
         JobEnqueued("job", 1, Terms("k", backoff=Backoff("odd")), b"", 1),  # type: ignore[arg-type]
         JobFailed("job", 1, 1, JobError("E", None), 2),  # type: ignore[arg-type]
     ],
@@ -182,6 +246,51 @@ def test_a_fact_that_could_not_be_read_back_is_not_written(fact: Fact) -> None:
     """P3, by example: better refused now than a log that cannot be read after it was acknowledged."""
     with pytest.raises(CodecError):
         encode_facts([fact])
+
+
+class Text(str):
+    """Text, and not quite."""
+
+
+class Fields(NamedTuple):
+    """Nothing that is stored, with fields of any kind."""
+
+    one: object
+    two: object = "m"
+    three: object = ""
+
+
+ERRORS: Any = JobError
+TERMS_OF: Any = Terms
+ODD_TERMS = [
+    TERMS_OF(Text("k")), TERMS_OF("k", priority=1.0), TERMS_OF("k", tags=["t"]), TERMS_OF("k", tags=(1,)),
+    TERMS_OF("k", backoff=Backoff(factor=2)), TERMS_OF("k", backoff=Backoff(factor=float("nan"))),
+    TERMS_OF("k", meta="{}"), TERMS_OF("k", meta=bytearray(b"{}")), ("k",),
+]  # fmt: skip
+ODD = st.sampled_from(
+    [
+        None, True, 0, -1, 1, 2**63, 2**64, 1.0, 1.5, float("nan"), "", "a", "max_attempts", "request",
+        "\ud800", Text("a"), JobState.DEAD, b"", b"{}", bytearray(b"{}"), memoryview(b"{}"), (),
+        ("E", "m", ""), ["E", "m", ""], ERRORS("E", "m"), ERRORS("E", None), ERRORS("E", Text("m")),
+        ERRORS(b"E", "m"), Fields("E"), Fields(b"E"), *ODD_TERMS,
+    ]
+)  # fmt: skip
+
+
+@given(st.data(), st.sampled_from(FACTS))
+@settings(deadline=None, max_examples=500)
+def test_what_is_written_can_be_read_back_whatever_it_is(data: st.DataObject, fact_type: type[Fact]) -> None:
+    """P3, by odd values in every field: refused, or equal when it is decoded, and never another exception."""
+    good: Any = next(fact for fact in SAMPLES if type(fact) is fact_type)
+    places = data.draw(st.sets(st.sampled_from(range(len(good))), max_size=2))
+    fact: Any = good._replace(**{good._fields[place]: data.draw(ODD) for place in places})
+    try:
+        body = encode_facts([fact, good, fact])
+    except CodecError:
+        return
+    decoded: list[Any] = decode_facts(body)
+    assert decoded == [fact, good, fact]
+    assert [type(found) for found in decoded] == [fact_type] * 3
 
 
 def test_facts_are_tuples_and_not_dataclasses() -> None:

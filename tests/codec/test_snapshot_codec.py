@@ -26,7 +26,7 @@ from beaver_actors.codec.snapshot_codec import (
 )
 from beaver_actors.core.fold import fold
 from beaver_actors.core.invariants import check
-from beaver_actors.core.job import Job, JobState, Trail
+from beaver_actors.core.job import AttemptError, Extras, Job, JobState, Trail
 from beaver_actors.core.state import Queue, State, reindex
 from tests.journal.happenings import essence, happen
 
@@ -97,8 +97,9 @@ def test_large_jobs_come_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_columns_are_the_fields_of_the_classes() -> None:
     """P6, by table: a field added to a job must be stored, and that changes the format."""
-    assert list(JOB_COLUMNS) == [field.name for field in fields(Job)]
-    assert list(TrailRow._fields) == [field.name for field in fields(Trail)]
+    own, trail = ([field.name for field in fields(of)] for of in (Job, Trail))
+    assert sorted({*own, *Extras._fields, *trail} - {"extras"}) == sorted({*JOB_COLUMNS, *TrailRow._fields})
+    assert list(TrailRow._fields) == [name for name in trail if name not in JOB_COLUMNS]
     assert [*QueueRow._fields, "counts"] == [field.name for field in fields(Queue)]
     assert [field.name for field in fields(State)][:5] == ["lsn", "time_ms", "jobs", "queues", "totals"]
 
@@ -176,12 +177,19 @@ def changed(state: State, chunks: Iterable[bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("state", 9, "unknown number or name 9"),
+        ("state", 9, "state: not one that this program knows"),
         ("terms", 99, "unknown number or name 99"),
         ("terms", -1, "unknown number or name -1"),
         ("attempt", "x", "chunk 1: attempt[0]: Expected int, got str"),
-        ("trail", [1], "chunk 1: trail[0]: Expected array of length 9, got 1"),
+        ("trail", [1], "chunk 1: trail[0]: Expected array of length 9 to 10, got 1"),
         ("order", 10**9, "jobs are not in the order of arrival, or from the future"),
+        ("state", 3, "chunk 1: state: not one that this program knows"),
+        ("created_ms", -1, "chunk 1: created_ms[0]: Expected int >= 0"),
+        ("run_at_ms", 10**15, "chunk 1: run_at_ms[0]: Expected int <= 253402300799999"),
+        ("lsn", 13, "chunk 1: lsn: before the job's arrival, or from the future"),
+        ("lsn", 0, "chunk 1: lsn: before the job's arrival, or from the future"),
+        ("fence", 13, "chunk 1: fence: from the future"),
+        ("rescues", 99, "chunk 1: rescues: more than attempts"),
     ],
 )
 def test_what_is_no_job_is_refused(column: str, value: object, told: str) -> None:
@@ -194,6 +202,57 @@ def test_what_is_no_job_is_refused(column: str, value: object, told: str) -> Non
     with pytest.raises(CodecError) as caught:
         decoded(changed(state, [root, dump([terms, columns])]))
     assert told in str(caught.value)
+
+
+ERROR = AttemptError(-1, 1, "E", "m", "t")
+
+
+@pytest.mark.parametrize(
+    ("state", "trail", "told"),
+    [
+        (JobState.PENDING, Trail(started_ms=1, deadline_ms=2), "a deadline, but it does not run"),
+        (JobState.PENDING, Trail(started_ms=1, lease_ms=2), "a lease, but it does not run"),
+        (JobState.PENDING, Trail(started_ms=1, finished_ms=2), "finished or not, against its state"),
+        (JobState.PENDING, Trail(started_ms=1, reason="poison"), "dead or not, against its state"),
+        (JobState.PENDING, Trail(errors=(ERROR,)), "a time out of range"),
+        (JobState.IN_FLIGHT, Trail(started_ms=1), "it runs without a lease"),
+        (JobState.IN_FLIGHT, None, "trail: missing"),
+        (JobState.COMPLETED, None, "trail: missing"),
+        (JobState.COMPLETED, Trail(started_ms=1), "finished or not, against its state"),
+        (JobState.DEAD, Trail(finished_ms=1), "dead or not, against its state"),
+    ],
+)
+def test_a_job_that_contradicts_itself_is_refused(state: JobState, trail: Trail | None, told: str) -> None:
+    """P6, by example: sound checksums around a job that no history leads to; `core/invariants.py` agrees."""
+    whole = state_of(3, 12)
+    job = next(iter(whole.jobs.values()))
+    job.state, job.trail = state, trail
+    with pytest.raises(CodecError, match=told):
+        decoded(encoded(whole))
+    if trail is None or not trail.errors:
+        reindex(whole)
+        with pytest.raises(AssertionError):
+            check(whole)
+
+
+def test_counts_that_do_not_add_up_are_refused() -> None:
+    """P6, by example: sound checksums around totals that are not those of the jobs, or a queue twice."""
+    state = state_of(3, 12)
+    state.totals.enqueued += 1
+    with pytest.raises(CodecError, match="jobs came and"):
+        decoded(encoded(state))
+    state.totals.enqueued -= 1
+    state.queues["again"] = next(iter(state.queues.values()))
+    with pytest.raises(CodecError, match="a queue stands there twice"):
+        decoded(encoded(state))
+
+
+def test_a_header_with_numbers_that_are_never_written_is_refused() -> None:
+    """P6, by example: an LSN or an epoch that leaves no room for the next."""
+    for lsn, epoch in ((2**63, 1), (1, 2**63)):
+        state = State(lsn=lsn)
+        with pytest.raises(BadHeader, match="numbers that are never written"):
+            decoded(b"".join(encode_snapshot(state, epoch=epoch, chain=0)))
 
 
 def test_a_missing_or_doubled_chunk_is_refused() -> None:

@@ -122,7 +122,7 @@ walls: {}
     )
     assert found == [
         'beaver.yaml:1:6: app: expected a module and a name in it, such as "shop.jobs:app", got the number 7',
-        "beaver.yaml:3:10: workers.count: expected a whole number from 1 to 1024, got the text '8'",
+        "beaver.yaml:3:10: workers.count: expected a whole number from 0 to 1024, got the text '8'",
         "beaver.yaml:4:3: workers.timeot: unknown setting (did you mean 'timeout'?)",
         "beaver.yaml:5:11: workers.queues: expected a list of queue names such as [mail, default], "
         "got the list ['mail', 'a b']",
@@ -203,14 +203,24 @@ def test_a_key_given_twice_is_refused(file: Path) -> None:
         "workers: {timeout: -1}",
         "workers: {timeout: 1e400}",
         "data_dir: ''",
+        "workers: {timeout: !!timestamp soon}",
+        "workers: {count: !!int ''}",
+        '"a\\nb\\e[2J": 1',
+        'workers: {timeout: "\\n\\0\\e[2J"}',
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_readable_line(file: Path, text: str) -> None:
     """By examples: whatever is in the file, a problem with its place comes out, and nothing else."""
     (problem,) = problems(file, text)
     assert problem.startswith("beaver.yaml:")
-    assert "\n" not in problem
+    assert problem.isprintable()
     assert len(problem) < 200
+
+
+def test_a_value_that_belies_its_tag_is_refused_from_the_environment_too() -> None:
+    """By example: a text under the tag of a time, which the YAML library does not foresee."""
+    (problem,) = problems(environ={"BEAVER_WAL__MAILBOX": "!!timestamp soon"})
+    assert problem.endswith("not valid YAML: the text '!!timestamp soon'")
 
 
 def test_brackets_without_end_are_refused_before_they_end_the_process(file: Path) -> None:
@@ -254,7 +264,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_a_wrong_value_is_told_even_where_a_later_source_wins(file: Path) -> None:
     """By example: the file is wrong, with or without the variable."""
-    found = problems(file, "workers: {count: 0}", {"BEAVER_WORKERS__COUNT": "4"})
+    found = problems(file, "workers: {count: -1}", {"BEAVER_WORKERS__COUNT": "4"})
     assert len(found) == 1
     assert found[0].startswith("beaver.yaml:1:18: workers.count: ")
 

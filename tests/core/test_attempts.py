@@ -109,7 +109,7 @@ def test_neither_snoozes_nor_drains_nor_crashes_use_up_attempts() -> None:
     """P12: two failures are allowed, and exactly two happen, whatever else does in between."""
     book = Playbook()
     book.enqueue("a", max_attempts=2, backoff=Backoff("fixed", 10))
-    for outcome in (Snoozed(5), Released(), Failed(ERROR), Crashed(OTHER), Snoozed(5), Crashed(OTHER)):
+    for outcome in (Snoozed(5), Released(), Crashed(OTHER), Failed(ERROR), Snoozed(5), Crashed(OTHER)):
         book.finish(book.lease()[0], outcome)
         book.pass_time(10)
     job = book.job("a")
@@ -314,6 +314,19 @@ def test_a_lease_whose_attempt_had_not_begun_is_not_blamed() -> None:
     assert not book.finish(b, Succeeded()), "the lease is lost, begun or not"
 
 
+def test_a_cancel_of_a_running_job_outlives_the_server() -> None:
+    """P3: whoever was told that it shall stop is right also when the server dies before it does; begun or
+    not, it does not run again."""
+    book = Playbook()
+    book.enqueue("a", "b")
+    a, b = book.lease(2)
+    book.do(Cancel(("a", "b")))
+    assert book.crash({a.fence}) == Recovered(rescued=0, released=0, poisoned=0, cancelled=2)
+    assert [book.job(job_id).state for job_id in "ab"] == ["cancelled", "cancelled"]
+    assert book.lease(2) == ()
+    assert not book.finish(b, Succeeded())
+
+
 def test_a_recovery_that_finds_nothing_changes_nothing() -> None:
     """P3: a clean start."""
     book = Playbook()
@@ -353,6 +366,24 @@ def test_two_jobs_on_their_last_chance_never_run_together() -> None:
     (second,) = book.lease(3)
     book.finish(second, Failed(ERROR))
     assert [lease.job_id for lease in book.lease(3)] == ["c"]
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_a_job_on_its_last_chance_runs_beside_no_other_suspect(first: str) -> None:
+    """P12: whichever of the two starts first; a second killer with one death must not take it along."""
+    book = Playbook()
+    book.enqueue("old", priority=1)
+    book.lease()
+    book.crash()
+    book.enqueue("new", priority=2 if first == "new" else 0)
+    book.lease(2)
+    book.crash()
+    assert (book.job("old").rescues, book.job("new").rescues) == (2, 1)
+    (lease,) = book.lease(2)
+    assert lease.job_id == first
+    assert book.lease(2) == ()
+    book.finish(lease, Succeeded())
+    assert len(book.lease(2)) == 1
 
 
 def test_a_last_chance_does_not_hold_up_the_others() -> None:

@@ -127,6 +127,17 @@ def test_queues_take_turns_within_one_lease() -> None:
     assert leased(book) == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
 
 
+def test_a_worker_may_bring_the_order_of_turns() -> None:
+    """P11: a queue that it names twice has two turns a round; one that it leaves out comes last in each."""
+    book = Playbook()
+    book.enqueue("a1", "a2", "a3", queue="a")
+    book.enqueue("b1", "b2", "b3", "b4", "b5", queue="b")
+    book.enqueue("c1", "c2", queue="c")
+    book.enqueue("urgent", queue="c", priority=1)
+    order = [lease.job_id for lease in book.lease(99, turns=("b", "empty", "a", "b"))]
+    assert order == ["urgent", "b1", "a1", "b2", "c1", "b3", "a2", "b4", "c2", "b5", "a3"]
+
+
 def test_queues_take_turns_from_lease_to_lease() -> None:
     """P11: the queue that has waited longest for a start is next."""
     book = Playbook()

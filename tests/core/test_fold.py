@@ -5,12 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, strategies as st
 
 from beaver_actors.core import invariants
 from beaver_actors.core.commands import Cancel, Delete, Policy, Retry
 from beaver_actors.core.facts import Fact, JobEnqueued, JobStarted, QueuePaused
-from beaver_actors.core.fold import ERRORS_KEPT, fold
+from beaver_actors.core.fold import ERRORS_KEPT, fold, fold_all
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import Backoff, JobError, JobState, Terms
 from beaver_actors.core.outcome import Crashed, Failed, Rejected, Released, Snoozed, Succeeded
@@ -36,6 +36,30 @@ def test_a_history_folded_twice_gives_one_state(facts: list[Fact]) -> None:
     assert one.lsn == len(facts)
     assert one.time_ms == max((fact[1] for fact in facts), default=0)
     invariants.check(one)
+
+
+@given(histories(), st.data())
+def test_facts_folded_together_are_folded_one_by_one(facts: list[Fact], data: st.DataObject) -> None:
+    """P3: live running and recovery fold a commit at a time, of whatever size; the state is the same."""
+    together = State()
+    rest = facts
+    while rest:
+        size = data.draw(st.integers(1, len(rest)), label="commit")
+        fold_all(together, rest[:size])
+        rest = rest[size:]
+        invariants.check(together)
+    assert canonical(together) == canonical(folded(facts))
+
+
+def test_an_impossible_fact_among_others_stops_there() -> None:
+    """Those before it are applied, as if they had been folded one by one; none after it."""
+    terms = Terms("work")
+    facts: list[Fact] = [JobEnqueued(name, NOON_MS, terms, b"{}", NOON_MS) for name in "abac"]
+    state = State()
+    with pytest.raises(AssertionError, match="job a enqueued twice"):
+        fold_all(state, facts)
+    assert canonical(state) == canonical(folded(facts[:2]))
+    invariants.check(state)
 
 
 @given(histories())

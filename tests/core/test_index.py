@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from beaver_actors.core import index
-from beaver_actors.core.index import SLACK, Lane, Lanes, Line, Roll, Timetable, lane_key, place
-from beaver_actors.core.job import Job, JobState, Terms
+from beaver_actors.core.index import SLACK, Lane, LaneKey, Lanes, Line, Roll, Timetable, place
+from beaver_actors.core.job import Job, JobState, Terms, Trail
 
 NUMBERS = st.integers(0, 10**6)
 
@@ -126,8 +126,25 @@ def test_a_lane_nobody_waits_in_is_gone() -> None:
     lanes.add(job)
     assert (len(lanes), len(list(lanes.items()))) == (1, 1)
     jobs.touch(job)
-    lanes.drop(lane_key(job))
+    lanes.drop(job)
     assert (len(lanes), list(lanes.items())) == (0, [])
+
+
+def test_a_job_that_comes_back_does_not_stand_behind_what_it_left_in_the_lane() -> None:
+    """P4, by example: its own stale entry is the last one, and one that may run later stands before that.
+    (`simulate_journal(11158)` found this, with facts that the core alone would not decide on.)"""
+    jobs, lane = Jobs(), Lane()
+    first, gone = jobs.make(run_at_ms=1), jobs.make(run_at_ms=9)
+    lane.add(first)
+    lane.add(gone)
+    jobs.touch(gone)
+    lane.leave()
+    later = jobs.make(run_at_ms=5)
+    lane.add(later)
+    gone.run_at_ms = 3
+    jobs.touch(gone)
+    lane.add(gone)
+    assert list(lane) == [first, gone, later]
 
 
 class TimetableMachine(IndexMachine):
@@ -193,13 +210,41 @@ def test_a_timetable_lets_stale_entries_go() -> None:
 
 def test_the_roll_finds_a_page_from_any_order() -> None:
     """P3: from jobs that are there, jobs that are gone, before the first and after the last."""
-    jobs = Jobs()
-    roll = Roll()
+    jobs, held = Jobs(), dict[str, Job]()
+    early, late = Roll(), Roll()
+    assert list(early.before(1, held)) == []  # from here on it keeps a list; the other is made at the end
     for _ in range(5):
-        roll.add(jobs.make())
+        job = jobs.make()
+        held[job.id] = job
+        for roll in (early, late):
+            roll.add(job)
         jobs.lsn += 10
     orders = [job.order for job in jobs.made]
-    for cursor in range(60):
-        expected = [order for order in reversed(orders) if order < cursor]
-        assert [job.order for job in roll.before(cursor)] == expected
-    assert [job.order for job in roll.before(None)] == orders[::-1]
+    assert [job.order for job in late.before(None, held)] == orders[::-1]
+    for roll in (early, late):
+        for cursor in range(60):
+            expected = [order for order in reversed(orders) if order < cursor]
+            assert [job.order for job in roll.before(cursor, held)] == expected
+        assert [job.order for job in roll.before(None, held)] == orders[::-1]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=8), max_size=4))
+def test_lanes_that_are_filled_at_once_are_those_that_fill_job_by_job(
+    groups: list[list[tuple[int, int]]],
+) -> None:
+    """P4: after a snapshot as before it, whatever the times, and whoever came back in between."""
+    jobs, one_by_one, at_once = Jobs(), Lanes(), Lanes()
+    for times in groups:
+        group = [jobs.make(run_at_ms) for run_at_ms, _ in times]
+        for job, (_, starts) in zip(group, times, strict=True):
+            job.trail = Trail(starts, rescues=starts - 1) if starts else None
+            one_by_one.add(job)
+        at_once.fill(group)
+
+    def standing(lanes: Lanes) -> dict[LaneKey, list[int]]:
+        return {key: [job.order for job in lane] for key, lane in lanes.items()}
+
+    assert standing(at_once) == standing(one_by_one)
+    assert {key: len(lane) for key, lane in at_once.items()} == {
+        key: len(orders) for key, orders in standing(one_by_one).items()
+    }

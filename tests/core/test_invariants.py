@@ -73,8 +73,11 @@ def lose_a_job(state: State) -> None:
 
 
 def forget_lane(state: State) -> None:
-    ((key, _),) = state.lanes.items()
-    state.lanes.drop(key)
+    ((_, lane),) = state.lanes.items()
+    for job in list(lane):
+        job.lsn += 1
+        state.lanes.drop(job)
+        job.lsn -= 1
 
 
 def stand_twice(state: State) -> None:
@@ -114,6 +117,7 @@ def finish_twice(state: State) -> None:
 
 
 def lose_from_the_roll(state: State) -> None:
+    assert state.roll._jobs is not None
     state.roll._jobs.pop()
 
 
@@ -127,14 +131,14 @@ def lose_from_the_roll(state: State) -> None:
         (negative, "queue default counts"),
         (lose_a_job, "were deleted, but"),
         (set_job("done", lsn=10**6), "known from the future"),
-        (set_job("done", rescues=-1), "-1 rescues"),
-        (set_job("done", rescues=2), "2 rescues in 1 attempts"),
-        (set_job("done", fence=10**6), "fence from the future"),
+        (set_trail("done", rescues=-1), "-1 rescues"),
+        (set_trail("done", rescues=2), "2 rescues in 1 attempts"),
+        (set_trail("done", fence=10**6), "fence from the future"),
         (forget_running, "but held: None"),
         (hold_a_ghost, "in_flight and the jobs differ"),
         (set_job("running", trail=None), "runs without a trail"),
         (set_trail("running", worker_id=None), "runs without a worker"),
-        (set_job("running", fence=0), "runs without a fence"),
+        (set_trail("running", fence=0), "runs without a fence"),
         (set_trail("retry", deadline_ms=5), "has a deadline but does not run"),
         (set_trail("done", finished_ms=None), "is completed, finished: False"),
         (set_trail("retry", finished_ms=5), "is scheduled, finished: True"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
+from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms, Trail
 
 
 def test_every_state_is_one_of_waiting_running_and_finished() -> None:
@@ -30,5 +30,11 @@ def test_a_death_of_the_worker_uses_a_rescue_and_no_attempt(
     attempt: int, rescues: int, failures: int
 ) -> None:
     """P12: what counts against `max_attempts` are starts that did not end in a rescue."""
-    job = Job("a", Terms("work"), b"{}", JobState.PENDING, 0, 0, None, 1, 1, attempt, rescues)
+    job = Job("a", Terms("work"), b"{}", JobState.PENDING, 0, 0, None, 1, 1, Trail(attempt, rescues))
     assert job.failures == failures
+
+
+def test_a_job_that_has_never_been_started_has_used_up_nothing() -> None:
+    """P12: it has no trail, and counts from zero."""
+    job = Job("a", Terms("work"), b"{}", JobState.PENDING, 0, 0, None, 1, 1)
+    assert (job.attempt, job.rescues, job.failures, job.fence) == (0, 0, 0, 0)

@@ -19,6 +19,13 @@ def test_the_default_waits_are_the_known_curve() -> None:
     assert [delay_ms(plain, retry, 0.9) // 1000 for retry in range(6)] == [15, 16, 31, 96, 271, 640]
 
 
+def test_each_retry_is_spread_over_ten_seconds_more() -> None:
+    """P11: half of the dice is half of the spread, to the millisecond."""
+    for retry, spread_ms in ((0, 10_000), (2, 30_000), (9, 100_000)):
+        bare, middle = (delay_ms(Backoff(), retry, draw) for draw in (0.0, 0.5))
+        assert middle - bare == spread_ms // 2
+
+
 def test_twenty_five_runs_take_more_than_two_weeks() -> None:
     """P11: 24 waits lie between 25 runs, 16.6 days; a 25th wait would make them 20.4."""
     waits = [delay_ms(Backoff(), retry, 0.5) for retry in range(25)]

@@ -133,9 +133,9 @@ def test_an_id_used_again_does_not_inherit_what_was_overdue() -> None:
 @pytest.mark.parametrize(
     ("state", "kept_ms"),
     [
-        (JobState.COMPLETED, Policy().completed_kept_ms),
-        (JobState.CANCELLED, Policy().cancelled_kept_ms),
-        (JobState.DEAD, Policy().dead_kept_ms),
+        (JobState.COMPLETED, DAY_MS),
+        (JobState.CANCELLED, DAY_MS),
+        (JobState.DEAD, 30 * DAY_MS),
     ],
 )
 def test_a_finished_job_is_kept_as_long_as_the_rule_says(state: JobState, kept_ms: int) -> None:
@@ -181,6 +181,21 @@ def test_a_retention_of_its_own_overrides_the_rule(kept_ms: int) -> None:
     assert deleted(book) == []
     book.pass_time(1)
     book.expect(Tick(), JobDeleted("own", book.now_ms, "retention"))
+
+
+def test_a_job_that_is_done_again_is_kept_anew_although_its_first_time_was_up() -> None:
+    """P3: its time was noticed and it was put back before the tick, behind another whose time was up."""
+    book = Playbook()
+    finished(book, "first", "again", state=JobState.DEAD, retention_ms=1000)
+    book.pass_time(1000)
+    book.do(Retry(("again",)))
+    (lease,) = book.lease()
+    book.finish(lease, Rejected(ERROR))
+    assert deleted(book) == ["first"]
+    book.pass_time(999)
+    assert deleted(book) == []
+    book.pass_time(1)
+    assert deleted(book) == ["again"]
 
 
 def test_a_retention_of_nothing_ends_with_the_next_tick() -> None:
@@ -298,7 +313,7 @@ def test_a_tick_does_not_send_for_itself() -> None:
     book.enqueue("a", timeout_ms=1_000, max_attempts=1)
     book.lease()
     book.pass_time(1_000 + book.policy.timeout_grace_ms)
-    assert ticked(book) == Ticked(None, more=False)
+    assert ticked(book) == Ticked(None, more=False, taken=(2,))
     assert len(book.facts) == 1
 
 

@@ -24,6 +24,8 @@ from uuid import uuid4
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
+from tests.crash.forge import Forge, Forged
+
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60.0
 """For what takes well under a second on an idle machine."""
@@ -61,20 +63,20 @@ class Server:
         self.mark = uuid4().hex
         self.ready: Message = {}
         """The last ready line."""
-        self._command = (
-            sys.executable, "-m", "beaver_actors", "run", "--json", "--log-format", "json",
-            "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data-dir", str(self.data_dir),
-            *options,
+        self._arguments = (
+            "run", "--json", "--log-format", "json", "--data-dir", str(self.data_dir),
+            "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", *options,
         )  # fmt: skip
         # What is set where the tests run is no setting of theirs.
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("BEAVER_")}
         paths = os.pathsep.join(filter(None, (str(ROOT), inherited.get("PYTHONPATH"))))
         self._environment = {**inherited, "PYTHONPATH": paths, MARK: self.mark, **settings}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forged | None = None
+        self._forge: Forge | None = None
         self._said = b""
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Forged:
         assert self._process is not None, "the server was never started"
         return self._process
 
@@ -87,6 +89,12 @@ class Server:
         """An address on the main port."""
         return f"http{self.url.removeprefix('ws')}{path}"
 
+    def listen_at(self, url: str) -> None:
+        """At the next start, be where an earlier one was, as a real server is."""
+        arguments = list(self._arguments)
+        arguments[arguments.index("--listen") + 1] = url.removeprefix("ws://")
+        self._arguments = tuple(arguments)
+
     def start(self) -> Self:
         """Start the process and wait until it accepts clients."""
         self.spawn()
@@ -95,13 +103,21 @@ class Server:
 
     def spawn(self, *prefix: str) -> None:
         """Start the process, and wait for nothing. `prefix`: words before the command, as of strace."""
-        assert self._process is None or self._process.poll() is not None, "it runs already"
-        self._said = b""
+        self._expect_ended()
+        command = (*prefix, sys.executable, "-m", "beaver_actors", *self._arguments)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                (*prefix, *self._command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                 env=self._environment, start_new_session=True,
             )  # fmt: skip
+
+    def fork(self, *, held: bool = False) -> None:
+        """Start the process in a tenth of the time, by a forge (see there), and wait for nothing. `held`: it
+        stops before it does anything, and goes on with SIGCONT."""
+        self._expect_ended()
+        if self._forge is None:
+            self._forge = Forge(self._arguments, self._environment, self.log)
+        self._process = self._forge.make(held=held)
 
     def await_ready(self) -> Message:
         """Wait for the next ready line: one comes at the start, and one after each recovery within."""
@@ -124,6 +140,19 @@ class Server:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def stop_still(self, *, between_calls: bool = False) -> None:
+        """Stop the process where it stands (SIGSTOP), and return when nobody hears from it any more.
+
+        Args:
+            between_calls: wait also until no thread is in a call of the kernel, such as a sync.
+        """
+        self.signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task")
+        # Trio speaks from the first thread; the others write, sync and run handlers.
+        speaker = [threads / str(self.process.pid)]
+        while any(_state_of(thread) in "RSD" for thread in (threads.iterdir() if between_calls else speaker)):
+            pass
 
     def press_ctrl_c(self) -> None:
         """Interrupt the server and all else in its process group, as a terminal does."""
@@ -152,7 +181,9 @@ class Server:
 
     def family(self) -> list[int]:
         """The processes that carry our mark: the server and all that descends from it."""
-        return [pid for pid in _pids() if f"{MARK}={self.mark}".encode() in _environment_of(pid)]
+        forge = None if self._forge is None else self._forge.pid
+        mark = f"{MARK}={self.mark}".encode()
+        return [pid for pid in _pids() if pid != forge and mark in _environment_of(pid)]
 
     def await_no_family(self) -> None:
         """Wait until no process is left; fail if one stays."""
@@ -172,9 +203,15 @@ class Server:
         if self._process is not None:
             self.process.kill()
             self.end()
+        if self._forge is not None:
+            self._forge.close()
         for pid in self.family():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def _expect_ended(self) -> None:
+        assert self._process is None or self._process.poll() is not None, "it runs already"
+        self._said = b""
 
     def _line(self, until: float) -> bytes | None:
         """The next line of its standard output, None if it ends without one."""
@@ -258,7 +295,8 @@ class Client:
         return self.pushes.popleft() if self.pushes else self.receive()
 
     def close(self) -> None:
-        self._open.close()
+        with suppress(OSError, WebSocketException):  # the server may be gone before it has said goodbye
+            self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -275,6 +313,13 @@ def _gone() -> Iterator[None]:
         raise AssertionError(f"no message within {WAIT_SECONDS:g} s") from error
     except (ConnectionClosed, WebSocketException, OSError) as error:
         raise Gone(str(error)) from error
+
+
+def _state_of(thread: Path) -> str:
+    """As `ps` shows it: T is stopped."""
+    with suppress(FileNotFoundError):
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    return "X"
 
 
 def _pids() -> list[int]:

@@ -1,35 +1,35 @@
-"""A disk that is full, really: a small tmpfs, filled to the last byte (P7)."""
+"""A disk that is full, really: a small file system, filled to the last byte (P7)."""
 
 from __future__ import annotations
 
-import subprocess
+import json
+import random
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from urllib.request import urlopen
 
 import pytest
 
+from tests.crash.figures import figures
 from tests.crash.harness import WAIT_SECONDS, Client, Message, Server, serving
+from tests.crash.places import small_disk
+from tests.crash.storm import SETTINGS as STORM_SETTINGS, Storm, drawn_seed
 
 pytestmark = pytest.mark.process
 APP = ("--app", "tests.crash.jobs:app")
 SETTINGS = {"BEAVER_WAL__SEGMENT_SIZE": "64KiB", "BEAVER_WAL__RESERVE_SIZE": "1MiB"}
 
+LIVES = 20
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of eight megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "beaver-test", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a small file system cannot be mounted here, which takes root: {error}")
-    try:
+    with small_disk(tmp_path / "disk") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def fill(disk: Path) -> Path:
@@ -168,3 +168,53 @@ def test_a_server_cannot_begin_on_a_disk_without_room_and_says_so(tmp_path: Path
         assert server.end() == 7
         (told,) = server.log_lines("the server ends")
         assert "no room for" in told["event"]
+
+
+class Filler:
+    """Somebody else on the same disk, who takes all the room there is and gives it back."""
+
+    def __init__(self, disk: Path) -> None:
+        self._disk = disk
+        self._taken: Path | None = None
+
+    def take_or_give(self) -> None:
+        """Whichever it did not do the last time."""
+        if self._taken is None:
+            self._taken = fill(self._disk)
+        else:
+            self._taken.unlink()
+            self._taken = None
+
+    @property
+    def is_full(self) -> bool:
+        return self._taken is not None
+
+
+def test_a_disk_that_is_full_now_and_then_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, disk: Path
+) -> None:
+    """P7, P3, P4, P5: under the load of everything, with kills while it is full and while it is not."""
+    seed = drawn_seed()
+    chance = random.Random(seed)
+    data_dir = disk / "data"
+    with (
+        figures("full disk", seed) as told,
+        serving(tmp_path, settings=STORM_SETTINGS, data_dir=data_dir) as server,
+    ):
+        server.start().kill()  # from here on, the room that a start needs is held back
+        filler = Filler(disk)
+        storm = Storm(server, seed, may_refuse=True)
+        told["filled"] = 0
+        for _ in range(LIVES):
+            change = Timer(0.4 * chance.random(), filler.take_or_give)
+            change.start()
+            code = storm.life()
+            change.join()
+            assert code == -signal.SIGKILL, f"it ended by itself, with {code}:\n{server.errors()}"
+            told["filled"] += filler.is_full
+        if filler.is_full:
+            filler.take_or_give()
+        storm.calm()
+        told |= storm.report.figures(storm.ledger)
+    sys.stdout.write(f"{json.dumps(told)}\n")
+    assert told["refused"] > 0, "it was never full when it mattered"

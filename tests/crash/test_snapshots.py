@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
+from typing import Self
 
 import pytest
 
+from tests.crash.figures import figures
 from tests.crash.harness import Client, Message, Server, serving
 from tests.crash.ledger import Ledger, all_jobs, follow, watch
+from tests.crash.storm import drawn_seed
 
 pytestmark = pytest.mark.process
+
+BACKLOG = 3000
+FOLD_KILLS = 15
 
 SETTINGS = {
     "BEAVER_WAL__SEGMENT_SIZE": "64KiB",
@@ -76,8 +89,95 @@ def test_a_server_killed_while_a_snapshot_is_made_takes_the_other_process_with_i
             listed = {job["id"] for job in all_jobs(client)}
             assert {job["id"] for job in echoes(0, count)} <= listed
         assert server.stop() == 0
-        assert not list((server.data_dir / "snapshots").glob("*.tmp"))
+        assert not halves(server)
         assert "Traceback" not in server.errors(), server.errors()
+
+
+class Killer:
+    """Kills, once, a process that folds a snapshot, at a moment of chance; until it is told to stop."""
+
+    def __init__(self, server: Server, chance: random.Random) -> None:
+        self.done = Event()
+        self._server = server
+        self._chance = chance
+        self._enough = Event()
+        self._thread = Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Most of its time goes into its start. So half of the kills wait until it writes.
+        writing = self._chance.random() < 0.5
+        seconds = 0.001 if writing else 0.3 * self._chance.random()
+        while not self.done.is_set() and not self._enough.wait(seconds):
+            for pid in folding(self._server) if halves(self._server) or not writing else ():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    self.done.set()
+
+
+def test_whatever_becomes_of_the_process_that_folds_nothing_is_lost(tmp_path: Path) -> None:
+    """P3, P4: it is killed at random under load, with a backlog that takes a while to fold; so is the server,
+    each time after that, and in the end no half of a snapshot is left."""
+    seed = drawn_seed()
+    chance = random.Random(seed)
+    ledger = Ledger()
+    with figures("fold kill", seed) as told, serving(tmp_path, settings=SETTINGS) as server:
+        told["halves"] = 0
+        server.fork()
+        server.await_ready()
+        with Client(server.url) as client:
+            client.done("pause", queue="parked")
+            for place in range(0, BACKLOG, 1000):
+                hand_in(client, ledger, [{**job, "queue": "parked"} for job in echoes(place, 1000, size=500)])
+        parked = set(ledger.acknowledged)
+        for told["kills"] in range(1, FOLD_KILLS + 1):
+            killer = Killer(server, chance)
+            with Client(server.url) as client, Client(server.url) as watcher, killer:
+                watch(watcher, ledger)
+                count = 0
+                while not killer.done.is_set():
+                    jobs = [{**job, "id": f"{told['kills']}-{job['id']}"} for job in echoes(count, 20)]
+                    hand_in(client, ledger, jobs)
+                    count += 20
+                    while ledger.unfinished - parked:
+                        follow(watcher, ledger)
+            server.kill()  # by itself, it would wait half a minute before it tries again
+            server.await_no_family()
+            told["halves"] += len(halves(server))
+            server.fork()
+            server.await_ready()
+        with Client(server.url) as client, Client(server.url) as watcher:
+            client.done("resume", queue="parked")
+            watch(watcher, ledger)
+            while ledger.unfinished:
+                follow(watcher, ledger)
+            ledger.reconcile(all_jobs(client))
+        assert server.stop() == 0
+        assert not halves(server)
+        told |= {
+            "snapshots": len(server.log_lines("snapshot taken")),
+            "acknowledged": len(ledger.acknowledged),
+            "lost": 0,
+        }
+    sys.stdout.write(f"{json.dumps(told)}\n")
+    assert told["halves"] > 0, "none was killed while it wrote"
+
+
+def halves(server: Server) -> list[Path]:
+    """Snapshots that were being written."""
+    return list((server.data_dir / "snapshots").glob("*.tmp"))
+
+
+def hand_in(client: Client, ledger: Ledger, batch: list[Message]) -> None:
+    ledger.send(batch)
+    ledger.answer(batch, client.done("enqueue", jobs=batch))
 
 
 def test_a_drain_does_not_wait_for_a_snapshot(tmp_path: Path) -> None:

@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import WAIT_SECONDS, Client, Gone, Message, Server, serving
+from tests.crash.harness import Client, Gone, Message, Server, serving
+from tests.crash.tracer import needs_strace, tampered
 
-STRACE = shutil.which("strace")
-pytestmark = [
-    pytest.mark.process,
-    # In CI it must be there: .ci/run installs it, and the tests fail where it is missing.
-    pytest.mark.skipif(
-        STRACE is None and "CI" not in os.environ,
-        reason="strace is not installed, and nothing else makes a sync fail",
-    ),
-]
+pytestmark = [pytest.mark.process, needs_strace]
 
 STORAGE = 7
-KILLED = -9
+KILLED = -signal.SIGKILL
 POINTS = [("unlink", 1), ("fallocate", 1), ("pwrite64", 2), ("fdatasync", 1), ("rename", 1), ("fsync", 2)]
 """Calls of a recovery, each with which one of its kind: one of every sort."""
-
-
-@contextmanager
-def tampered(server: Server, injection: str) -> Iterator[None]:
-    """Attach strace to the running server, with this injection."""
-    assert STRACE is not None
-    command = [
-        STRACE,
-        "-f",
-        "-e",
-        "trace=fdatasync",
-        "-e",
-        f"inject={injection}",
-        "-p",
-        str(server.process.pid),
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as strace:
-        assert strace.stderr is not None
-        try:
-            first = strace.stderr.readline()
-            if b"attached" not in first:
-                pytest.skip(f"strace cannot attach: {first.decode().strip()}")
-            yield
-            strace.stderr.read()  # it ends with the server
-            strace.wait(WAIT_SECONDS)
-        finally:
-            strace.kill()
 
 
 def echoes(name: str, count: int) -> list[Message]:
@@ -79,7 +43,7 @@ def test_a_failed_sync_ends_the_server_at_once_and_nobody_is_answered(tmp_path: 
         with Client(server.url) as client, Client(server.url) as other:
             client.done("enqueue", jobs=echoes("before", 100))
             await_completed(other, 100)  # from here on, nothing is written but what comes below
-            with tampered(server, "fdatasync:error=EIO"):
+            with tampered(server, "fdatasync", "error=EIO"):
                 client.post("enqueue", jobs=echoes("during", 3))
                 other.post("enqueue", jobs=echoes("besides", 3))
                 for waiting in (client, other):
@@ -110,16 +74,14 @@ def test_a_failed_sync_ends_the_server_at_once_and_nobody_is_answered(tmp_path: 
 
 def die_while_recovering(server: Server, call: str, number: int) -> bool:
     """Start it so that it is killed as it makes this call for the n-th time; whether it came to that."""
-    assert STRACE is not None
-    # Not with --seccomp-bpf: strace 6.1 then counts no further than one.
-    injection = f"inject={call}:signal=KILL:when={number}"
-    server.spawn(STRACE, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection)
-    if server.comes_up():
-        server.close()
-        server.await_no_family()  # it outlives strace for a moment, with its lock
-        return False
-    assert server.end() == KILLED, server.errors()
-    return True
+    server.fork(held=True)
+    with tampered(server, call, f"signal=KILL:when={number}"):
+        server.signal(signal.SIGCONT)
+        if server.comes_up():
+            server.kill()
+            return False
+        assert server.end() == KILLED, server.errors()
+        return True
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,29 @@ def test_a_file_that_cannot_be_read_is_told(server: Server, tmp_path: Path) -> N
     job = ended.json()
     assert (job["state"], job["reason"]) == ("dead", "rejected")
     assert "No such file" in job["errors"][0]["message"]
+
+
+def test_the_server_and_its_token_come_from_the_environment(tmp_path: Path) -> None:
+    """By example: as for the command line; without the token it is refused, and --url goes before."""
+    tree, token_file = tmp_path / "tree", tmp_path / "token"
+    tree.mkdir()
+    (tree / "file").write_bytes(b"")
+    token_file.write_text("sesame")
+    options = ("--app", "examples.checksums.app:app", "--token-file", str(token_file))
+    server = Server(tmp_path / "server", *options)
+    run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=END_SECONDS)
+    try:
+        server.start()
+        env = os.environ | {"BEAVER_URL": server.url, "BEAVER_TOKEN": ""}
+        refused = run([*RUN, str(tree)], env=env)
+        assert refused.returncode == 3
+        assert "401" in refused.stderr
+        env["BEAVER_TOKEN"] = "sesame"
+        assert digests(run([*RUN, str(tree)], env=env).stdout) == expected(tree)
+        env["BEAVER_URL"] = "ws://127.0.0.1:1"
+        assert digests(run([*RUN, str(tree), "--url", server.url], env=env).stdout) == expected(tree)
+    finally:
+        server.close()
 
 
 def test_no_server_is_told(library: Path) -> None:

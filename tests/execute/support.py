@@ -30,14 +30,14 @@ def attempt(kind: str = "job", number: int = 1, timeout_ms: int | None = None, /
     return Attempt("j1", kind, "default", json.dumps(args).encode(), number, 25, 1000 + number, timeout_ms)
 
 
-def handler(function: Callable[..., Any] | JobFunction[..., ..., Any], isolation: Any = None) -> Handler:
+def handler(function: Callable[..., Any] | JobFunction[..., ..., Any, Any], isolation: Any = None) -> Handler:
     if isinstance(function, JobFunction):
         return function.handler
     return App().job("job", isolation=isolation)(function).handler
 
 
 async def run(
-    function: Callable[..., Any] | JobFunction[..., ..., Any],
+    function: Callable[..., Any] | JobFunction[..., ..., Any, Any],
     what: Attempt | None = None,
     *,
     control: Control | None = None,
@@ -106,6 +106,6 @@ app = App()
 """
 
 
-def demo(kind: str) -> JobFunction[..., ..., Any]:
+def demo(kind: str) -> JobFunction[..., ..., Any, Any]:
     """One of the demo kinds."""
     return with_demo(None).functions[kind]

@@ -104,6 +104,13 @@ def test_verdicts_may_be_raised_or_returned() -> None:
         assert (rejected.error.type, rejected.error.message) == ("Reject", "no such user")
 
 
+@pytest.mark.parametrize("duration", [0, "0s", "1ms", 0.999, 1, "1s"])
+def test_a_snooze_lasts_a_second_at_least(duration: float | str) -> None:
+    """It uses no attempt, so a shorter one would run the job for ever, as fast as the log can be written."""
+    for judge in (raised, returned):
+        assert judge(Snooze(in_=duration), LIMITS) == Snoozed(1000)
+
+
 @pytest.mark.parametrize("duration", ["soon", -1, math.nan, math.inf, None])
 def test_a_verdict_with_a_bad_duration_is_refused_where_it_is_made(duration: Any) -> None:
     """The user sees the line that is wrong."""

@@ -315,6 +315,14 @@ async def test_a_descendant_that_keeps_the_pipe_open_does_not_hide_the_death(app
     os.kill(watch.pids[0], signal.SIGKILL)
 
 
+async def test_a_handler_that_sees_its_time_out_has_timed_out(app: str) -> None:
+    """Before anyone came to end it: it looks all the time, so it is the first to know."""
+    async with processes(app) as workers:
+        outcome = await workers.run(attempt("polite", 1, 300))
+        assert isinstance(outcome, TimedOut)
+        assert "in polite" in outcome.error.traceback
+
+
 async def test_an_attempt_that_overruns_is_killed_with_everything_it_started(app: str) -> None:
     """Process and grandchild are gone when the outcome is told; it says where the handler was."""
     watch = Watch()

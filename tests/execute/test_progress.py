@@ -79,6 +79,13 @@ async def test_percent_message_and_data_go_out_together() -> None:
     [
         ({"percent": -1}, "percent: expected a number from 0 to 100, got -1"),
         ({"percent": math.nan}, "percent: expected a number from 0 to 100, got nan"),
+        ({"percent": "abc"}, "percent: expected a number from 0 to 100, got 'abc'"),
+        ({"percent": True}, "percent: expected a number from 0 to 100, got True"),
+        (
+            {"percent": "x" * 1000},
+            "percent: expected a number from 0 to 100, got 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
+        ),
+        ({"message": 5}, "message: expected text, got 5"),
         ({"data": object()}, "progress cannot be written as JSON"),
         ({"data": [math.inf]}, "inf is not a JSON number"),
         ({"message": "x" * 70_000}, "progress: at most 65536 bytes, got"),

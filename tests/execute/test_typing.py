@@ -9,6 +9,7 @@ from pathlib import Path
 
 SNIPPET = """\
 from beaver_actors import App, Context, Retry, Snooze, Reject
+from beaver_actors.client import Client, Job, aio, new_job, sync
 
 app = App()
 
@@ -39,6 +40,28 @@ async def use(context: Context) -> str:
     return await thumbnail(context, "a.png", width=3)
 
 
+async def hand_in(client: Client, other: aio.Client, third: sync.Client) -> None:
+    number: int
+    text: str
+    text = await (await client.enqueue(thumbnail.call("a.png"), delay="5s", id="a")).result()
+    number = await (await other.enqueue(add.call(1))).result()
+    number = third.enqueue(add.call(1), priority=5).result(timeout=5)
+    jobs = await client.enqueue_many([add.call(1), add.call(2)])
+    number = await jobs[0].result()
+    job: Job[int] = (await client.enqueue_many([new_job(add.call(1), delay="1h")]))[0]
+    number = third.enqueue_many([new_job(add.call(1))])[0].result()
+    anything: Job = await client.enqueue("other.kind", {"x": 1})
+    text = await anything.result()
+    await client.wait_all([job, anything])
+    text = await (await client.enqueue(add.call(1))).result()  # wrong: the job results in an int
+    text = third.enqueue(add.call(1)).result()  # wrong: the same
+    number = await jobs[0].status()  # wrong: that is a JobInfo
+    await client.enqueue(add.call(1), dealy="5m")  # wrong: no such option
+    await client.enqueue(add.call(1), {"x": 1})  # wrong: a call brings its arguments
+    await client.enqueue(add)  # wrong: a function is no call
+    await other.enqueue(add(1))  # wrong: nor is its value
+
+
 add("1")  # wrong: str for int
 add.call("1")  # wrong: str for int
 add.call(1, z=2)  # wrong: no such argument
@@ -50,7 +73,7 @@ app.job("x", isolation="fork")  # wrong: no such isolation
 """
 
 
-def test_a_decorated_function_keeps_its_types(tmp_path: Path) -> None:
+def test_a_decorated_function_keeps_its_types_as_far_as_its_result(tmp_path: Path) -> None:
     """mypy --strict accepts the right calls and refuses each wrong one, on its line."""
     path = tmp_path / "snippet.py"
     path.write_text(SNIPPET)

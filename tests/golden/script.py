@@ -1,7 +1,8 @@
 """The history behind the golden files: fixed facts, one of every kind, and how they come to be files.
 
-`python -m tests.golden.script DIRECTORY` writes the files of the format this program writes. For a new format
-version that goes into `tests/golden/v<number>/`, once; files of a released version are never written again.
+`python -m tests.golden.script tests/golden/v<number>` writes the files of the format this program writes:
+that directory, as a server that has stopped leaves it, and `v<number>-killed`, as one leaves it that was
+killed in the middle of a write. It is done once for a new version; what is there is never written again.
 This file must not use chance or anything else that could change.
 """
 
@@ -13,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from beaver_actors.codec.fact_codec import encode_facts
+from beaver_actors.codec.frame import encode_frame
 from beaver_actors.core.facts import (
     Fact,
     JobCancelled,
@@ -31,13 +34,16 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import Backoff, JobError, Terms
+from beaver_actors.core.job import Backoff, Job, JobError, Terms
 from beaver_actors.core.state import State
+from beaver_actors.journal.board import Board
 from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.folding import fold_snapshot
 from beaver_actors.journal.recovery import open_journal
 from beaver_actors.journal.replay import replay
+from beaver_actors.journal.segments import segment_name
 from beaver_actors.journal.settings import JournalSettings
+from beaver_actors.journal.snapshots import snapshot_name
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=4096)
 AT = 1_764_000_000_000
@@ -92,9 +98,44 @@ def write(directory: Path) -> None:
         disk.unlink(name)
 
 
+TORN: list[Fact] = [JobCompleted("job-6", AT + 11, 18, b'{"never":"acknowledged"}')]
+LEASED_AND_BEGUN = 18
+"""The fence of job-6 in the directory of the killed server; job-7 was leased and not begun."""
+NOBODY = 4_194_304
+"""One more than the kernel gives as a process number."""
+
+
+def write_killed(directory: Path) -> None:
+    """Write a data directory as a killed server leaves it: a torn last write, an attempt under way on the
+    board, a queue paused, a dead process in the lock file, a snapshot begun, and all that is held ready."""
+    disk = RealDisk(str(directory))
+    journal = open_journal(disk, SETTINGS).journal
+    for facts in BEFORE_SNAPSHOT[:4]:
+        journal.append(facts)
+    fold_snapshot(disk, journal.rotate(), SETTINGS.snapshots_kept, "golden")
+    for facts in BEFORE_SNAPSHOT[4:]:
+        journal.append(facts)
+    journal.append([JobEnqueued("held", AT + 8, Terms("demo.echo", "mail"), b"{}", AT + 8)])
+    journal.replenish()
+    journal.close()
+    replayed = replay(disk)
+    assert replayed.last is not None
+    ending = replayed.last.ending
+    lsn = replayed.state.lsn
+    torn, _ = encode_frame(encode_facts(TORN), lsn + 1, 1, chain=replayed.chain, epoch=1, durable=lsn)
+    with (directory / segment_name(replayed.last.header.first_lsn)).open("r+b") as segment:
+        segment.seek(ending.offset)
+        segment.write(torn[: len(torn) * 2 // 3])
+    (directory / f"{snapshot_name(lsn)}.{NOBODY}.tmp").write_bytes(b"BEAVRSNP")
+    (directory / "lock").write_text(f"{NOBODY}\n")
+    board = Board(directory / "running")
+    board.begin(LEASED_AND_BEGUN)
+    board.close()
+
+
 def shown(state: State) -> dict[str, Any]:
     """All of a state that is not derived, as JSON can hold it."""
-    jobs = [dataclasses.asdict(job) for job in state.jobs.values()]
+    jobs = [_shown_job(job) for job in state.jobs.values()]
     queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
     whole = {
         "lsn": state.lsn,
@@ -107,8 +148,24 @@ def shown(state: State) -> dict[str, Any]:
     return decoded
 
 
+def _shown_job(job: Job) -> dict[str, Any]:
+    """As `state.json` has it, wherever in a job a value is kept."""
+    fields = dataclasses.asdict(job)
+    del fields["extras"]
+    counts = {"attempt": job.attempt, "rescues": job.rescues, "fence": job.fence}
+    trail = fields["trail"] and {name: value for name, value in fields["trail"].items() if name not in counts}
+    return {**fields, **counts, "trail": trail, "expires_at_ms": job.expires_at_ms}
+
+
+def main(target: Path) -> None:
+    """Write the golden files of a format version, those that are not there yet."""
+    for directory, writer in ((target, write), (target.with_name(f"{target.name}-killed"), write_killed)):
+        if not directory.exists():
+            directory.mkdir()
+            writer(directory)
+            text = json.dumps(shown(replay(RealDisk(str(directory))).state), indent=1, ensure_ascii=False)
+            (directory / "state.json").write_text(text + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    write(target)
-    text = json.dumps(shown(replay(RealDisk(str(target))).state), indent=1, ensure_ascii=False)
-    (target / "state.json").write_text(text + "\n", encoding="utf-8")
+    main(Path(sys.argv[1]))

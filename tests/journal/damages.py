@@ -15,14 +15,14 @@ from beaver_actors.journal.replay import replay
 from beaver_actors.journal.segments import list_segments, segment_name
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.journal.snapshots import list_snapshots, snapshot_name
-from tests.journal.disks import MemoryDisk
+from beaver_actors.testing.disk import SimulatedDisk
 from tests.journal.happenings import happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=4096)
 FACTS = happen(Random(3), 300)
 
 
-def fill(memory: MemoryDisk) -> None:
+def fill(memory: SimulatedDisk) -> None:
     """A log of 300 facts in many segments, none of them trimmed, and three snapshots."""
     journal = open_journal(memory, SETTINGS).journal
     for place in range(0, 300, 5):
@@ -34,22 +34,22 @@ def fill(memory: MemoryDisk) -> None:
     assert len(list_snapshots(memory)) == 3
 
 
-def last_segment(disk: MemoryDisk) -> str:
+def last_segment(disk: SimulatedDisk) -> str:
     return segment_name(list_segments(disk)[-1])
 
 
-def contents(disk: MemoryDisk) -> dict[str, bytes]:
+def contents(disk: SimulatedDisk) -> dict[str, bytes]:
     names = [f"{directory}/{name}" for directory in ("wal", "snapshots") for name in disk.names(directory)]
     return {name: disk.read(name) for name in names}
 
 
-Damage = Callable[[MemoryDisk], None]
+Damage = Callable[[SimulatedDisk], None]
 
 
 def lose(*places: int) -> Damage:
     """Segments vanish, by their place in the log."""
 
-    def damage(disk: MemoryDisk) -> None:
+    def damage(disk: SimulatedDisk) -> None:
         names = [segment_name(first_lsn) for first_lsn in list_segments(disk)]
         for place in places:
             disk.take(names[place])
@@ -57,12 +57,12 @@ def lose(*places: int) -> Damage:
     return damage
 
 
-def lose_log(disk: MemoryDisk) -> None:
+def lose_log(disk: SimulatedDisk) -> None:
     for first_lsn in list_segments(disk):
         disk.take(segment_name(first_lsn))
 
 
-def lose_all(disk: MemoryDisk) -> None:
+def lose_all(disk: SimulatedDisk) -> None:
     """Nothing is left but the file that says that there was something."""
     lose_log(disk)
     for lsn in list_snapshots(disk):
@@ -72,7 +72,7 @@ def lose_all(disk: MemoryDisk) -> None:
 def lose_log_since(lsn: int) -> Damage:
     """Segments vanish, and with them the seal of the one that is last now."""
 
-    def damage(disk: MemoryDisk) -> None:
+    def damage(disk: SimulatedDisk) -> None:
         for first_lsn in list_segments(disk):
             if first_lsn > lsn:
                 disk.take(segment_name(first_lsn))
@@ -82,13 +82,13 @@ def lose_log_since(lsn: int) -> Damage:
     return damage
 
 
-def lose_snapshots_and_the_beginning(disk: MemoryDisk) -> None:
+def lose_snapshots_and_the_beginning(disk: SimulatedDisk) -> None:
     for lsn in list_snapshots(disk):
         disk.take(snapshot_name(lsn))
     lose(0)(disk)
 
 
-def spoil_snapshots_and_lose_the_beginning(disk: MemoryDisk) -> None:
+def spoil_snapshots_and_lose_the_beginning(disk: SimulatedDisk) -> None:
     for lsn in list_snapshots(disk):
         disk.damage(snapshot_name(lsn), 100, b"\xff\xff")
     lose(0)(disk)
@@ -98,21 +98,21 @@ def spoil(place: int, offset: int) -> Damage:
     return lambda disk: disk.damage(segment_name(list_segments(disk)[place]), offset, b"\xff\xff\xff")
 
 
-def lose_a_commit(disk: MemoryDisk) -> None:
+def lose_a_commit(disk: SimulatedDisk) -> None:
     """A whole commit vanishes from the end of a sealed segment."""
     name = segment_name(list_segments(disk)[-2])
     data = disk.read(name)
     disk.plant(name, data[: data.rfind(FRAME_MAGIC)])
 
 
-def swap_names(disk: MemoryDisk) -> None:
+def swap_names(disk: SimulatedDisk) -> None:
     first, second = (segment_name(first_lsn) for first_lsn in list_segments(disk)[-2:])
     contents = disk.read(first), disk.read(second)
     disk.plant(first, contents[1])
     disk.plant(second, contents[0])
 
 
-def other_log(disk: MemoryDisk) -> None:
+def other_log(disk: SimulatedDisk) -> None:
     """The last segment comes from another log: its own checksums are sound."""
     first_lsn = list_segments(disk)[-1]
     disk.plant(segment_name(first_lsn), encode_segment_header(SegmentHeader(first_lsn, 1, chain=77)))
@@ -121,8 +121,8 @@ def other_log(disk: MemoryDisk) -> None:
 def other_snapshot(lsn: int, length: int) -> Damage:
     """The newest snapshot is one of another history, of a commit that ends with the same LSN."""
 
-    def damage(disk: MemoryDisk) -> None:
-        other = MemoryDisk()
+    def damage(disk: SimulatedDisk) -> None:
+        other = SimulatedDisk()
         journal = open_journal(other, SETTINGS).journal
         facts = happen(Random(4), lsn)
         for place in range(0, lsn, length):
@@ -133,19 +133,19 @@ def other_snapshot(lsn: int, length: int) -> Damage:
     return damage
 
 
-def no_such_fact(disk: MemoryDisk) -> None:
+def no_such_fact(disk: SimulatedDisk) -> None:
     add_frame(disk, b"\x81\x82\x18\x63\x00", 1)
 
 
-def fact_out_of_place(disk: MemoryDisk) -> None:
+def fact_out_of_place(disk: SimulatedDisk) -> None:
     add_frame(disk, encode_facts([JobCompleted("nobody", 1, 1)]), 1)
 
 
-def miscounted(disk: MemoryDisk) -> None:
+def miscounted(disk: SimulatedDisk) -> None:
     add_frame(disk, encode_facts(happen(Random(1), 1, state_after(FACTS))), 2)
 
 
-def add_frame(disk: MemoryDisk, body: bytes, fact_count: int) -> None:
+def add_frame(disk: SimulatedDisk, body: bytes, fact_count: int) -> None:
     """One more frame with sound checksums."""
     replayed = replay(disk)
     assert replayed.last is not None

@@ -23,7 +23,7 @@ from beaver_actors.journal.recovery import Recovered, open_journal
 from beaver_actors.journal.repair import repair
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.journal.verify import verify
-from tests.journal.disks import CHANGES, Fault, Gone, MemoryDisk, broken, no_space
+from beaver_actors.testing.disk import CHANGES, Fault, ProcessDied, SimulatedDisk, broken, no_space
 from tests.journal.happenings import essence, happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=8192, snapshots_kept=2)
@@ -40,7 +40,7 @@ class Told:
     """Sent, and neither acknowledged nor refused."""
 
 
-def live(disk: MemoryDisk, told: Told) -> None:
+def live(disk: SimulatedDisk, told: Told) -> None:
     """One life: open, append, rotate, fold, trim. Ends early with the first failure that is no refusal."""
     journal = open_journal(disk, SETTINGS).journal
     facts = iter(FACTS[len(told.acknowledged) :])
@@ -70,7 +70,7 @@ def live(disk: MemoryDisk, told: Told) -> None:
         journal.close()
 
 
-def snapshot_and_trim(disk: MemoryDisk, rotate: Callable[[], int], trim: Callable[[int], None]) -> None:
+def snapshot_and_trim(disk: SimulatedDisk, rotate: Callable[[], int], trim: Callable[[int], None]) -> None:
     try:
         sealed_lsn = rotate()
         folded = fold_snapshot(disk, sealed_lsn, SETTINGS.snapshots_kept, "child")
@@ -79,7 +79,7 @@ def snapshot_and_trim(disk: MemoryDisk, rotate: Callable[[], int], trim: Callabl
     trim(folded.keep_from_lsn)
 
 
-def expect_nothing_lost(disk: MemoryDisk, told: Told) -> None:
+def expect_nothing_lost(disk: SimulatedDisk, told: Told) -> None:
     """Open the directory again, and compare."""
     expect_kept(open_journal(disk, SETTINGS), told)
     # And what was read is durable now, whatever becomes of the page cache.
@@ -104,13 +104,13 @@ def expect_kept(recovered: Recovered, told: Told) -> None:
     assert journal.read_from(oldest, 10**6) == expected
 
 
-def calls_of(script: Callable[[MemoryDisk], None]) -> list[tuple[str, str]]:
-    disk = MemoryDisk()
+def calls_of(script: Callable[[SimulatedDisk], None]) -> list[tuple[str, str]]:
+    disk = SimulatedDisk()
     script(disk)
     return list(disk.calls)
 
 
-def one_life(disk: MemoryDisk) -> None:
+def one_life(disk: SimulatedDisk) -> None:
     live(disk, Told())
 
 
@@ -131,16 +131,16 @@ def test_a_crash_in_any_call_loses_nothing(image: str) -> None:
     """P3, P8, exhaustive: the process dies before each call, then goes on with the cache, with the bare disk,
     or with any mixture of the two; a second life goes on from there and is killed as well."""
     for point in range(1, len(CALLS) + 1):
-        disk, told = MemoryDisk(), Told()
+        disk, told = SimulatedDisk(), Told()
         random = Random(image + str(point))
 
         def die(number: int, kind: str, name: str, point: int = point) -> None:
             if number >= point:
-                raise Gone
+                raise ProcessDied
 
         for _ in range(2):
             disk.fault = die
-            with suppress(Gone):
+            with suppress(ProcessDied):
                 live(disk, told)
             assert len(disk.calls) >= point or len(told.acknowledged) == len(FACTS)
             if image == "kill":
@@ -161,15 +161,15 @@ def test_a_write_interrupted_half_way_loses_nothing(later: int) -> None:
     after it, which undo the write and repeat it."""
     for point, (kind, _) in enumerate(CALLS, start=1):
         for taken in (1, 47, 60, 511, 512, 513, 1024) if kind == "write_at" else ():
-            disk, told = MemoryDisk(), Told()
+            disk, told = SimulatedDisk(), Told()
 
             def stop(number: int, kind: str, name: str, point: int = point, taken: int = taken) -> int | None:
                 if number >= point + later:
-                    raise Gone
+                    raise ProcessDied
                 return taken if number == point else None
 
             disk.fault = stop
-            with suppress(Gone):
+            with suppress(ProcessDied):
                 live(disk, told)
             for image in range(4 if later == 2 else 1):
                 cut = disk.copy()
@@ -194,7 +194,7 @@ def test_a_failure_of_any_call_loses_nothing(fault: str, image: str, times: int)
     for one append to be refused and the next to succeed.)"""
     kinds, effect = FAULTS[fault]
     for point in count(1):
-        disk, told = MemoryDisk(), Told()
+        disk, told = SimulatedDisk(), Told()
         disk.fault, met = failing(point, kinds, effect, times)
         with suppress(JournalError, OSError):
             live(disk, told)
@@ -231,7 +231,7 @@ def failing(
 
 def test_after_a_failed_sync_nothing_is_tried_again() -> None:
     """P8, by example: the cache shows what the disk never got; only the next start may decide."""
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     journal = open_journal(disk, SETTINGS).journal
     journal.append(FACTS[:6])
 
@@ -263,7 +263,7 @@ def test_after_a_failed_sync_nothing_is_tried_again() -> None:
 
 def test_every_life_has_a_later_epoch() -> None:
     """P9, by example: also after a life that wrote nothing, and after a power cut."""
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     for epoch in range(1, 6):
         recovered = open_journal(disk, SETTINGS)
         assert recovered.journal.epoch == recovered.report.epoch == epoch
@@ -273,7 +273,7 @@ def test_every_life_has_a_later_epoch() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_repair_survives_a_crash_too(seed: int) -> None:
     """P6, by random points: a repair that is ended anywhere can be begun again, and loses no more."""
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     live(disk, Told())
     wal = [f"wal/{name}" for name in disk.names("wal") if name.endswith(".wal")]
     disk.damage(wal[0], 60, b"\xff" * 20)
@@ -285,10 +285,10 @@ def test_repair_survives_a_crash_too(seed: int) -> None:
 
     def die(number: int, kind: str, name: str) -> None:
         if number >= seed:
-            raise Gone
+            raise ProcessDied
 
     disk.fault = die
-    with suppress(Gone):
+    with suppress(ProcessDied):
         repair(disk, SETTINGS)
     disk.power_loss(random)
     repair(disk, SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from beaver_actors.journal import disk as disk_module
 from beaver_actors.journal.disk import Disk, RealDisk, write_whole
 from beaver_actors.journal.errors import DirectoryLocked
-from tests.journal.disks import MemoryDisk
+from beaver_actors.testing.disk import SimulatedDisk
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_a_second_owner_is_refused(made: Disk) -> None:
 
 def test_a_short_write_of_a_new_file_is_continued() -> None:
     """P3, by example: outside the log, where nobody reads before the sync."""
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     disk.make_directory()
     file = disk.create("f")
     disk.fault = lambda number, kind, name: 7
@@ -107,7 +109,7 @@ def test_a_short_write_of_a_new_file_is_continued() -> None:
 
 def test_a_disk_that_takes_nothing_is_full() -> None:
     """P7, by example: no endless loop."""
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
     disk.make_directory()
     file = disk.create("f")
     disk.fault = lambda number, kind, name: 0
@@ -115,41 +117,40 @@ def test_a_disk_that_takes_nothing_is_full() -> None:
         write_whole(file, b"x", 0)
 
 
-def test_the_memory_disk_loses_what_was_not_synced() -> None:
-    """A test of the tests: bytes, sizes and names come back as they were at the last sync."""
-    disk = MemoryDisk()
+def test_a_directory_is_on_disk_whoever_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P3, by watching the syncs: also if it is there already, and those above it that had to be made."""
+    synced: list[str] = []
+    sync_directory = disk_module._sync_directory
+
+    def watch(path: str) -> None:
+        synced.append(os.path.relpath(path, tmp_path))
+        sync_directory(path)
+
+    monkeypatch.setattr(disk_module, "_sync_directory", watch)
+    disk = RealDisk(str(tmp_path / "a/b/data"))
     disk.make_directory()
-    kept = disk.create("kept")
-    write_whole(kept, b"first", 0)
-    kept.datasync()
-    disk.sync_directory()
-    write_whole(kept, b"SECOND", 0)
-    disk.create("lost").datasync()
-    disk.copy().power_loss()
-    disk.power_loss()
-    assert disk.names() == ["kept"]
-    assert disk.read("kept") == b"first"
-
-
-def test_the_memory_disk_forgets_pages_whose_sync_failed() -> None:
-    """A test of the tests: they stay readable, and a later sync does not write them (as Linux does it)."""
-    disk = MemoryDisk()
+    assert synced == [".", "a", "a/b"]
     disk.make_directory()
-    file = disk.create("f")
-    disk.sync_directory()
-    write_whole(file, b"x" * 600, 0)
+    disk.make_directory("wal")
+    disk.make_directory("wal")
+    assert synced[3:] == ["a/b", "a/b/data", "a/b/data"]
 
-    def fail(number: int, kind: str, name: str) -> None:
-        raise OSError(5, "Input/output error")
 
-    disk.fault = fail
-    with pytest.raises(OSError, match="Input/output"):
-        file.datasync()
-    disk.fault = None
-    assert disk.read("f") == b"x" * 600
-    file.datasync()
-    disk.power_loss()
-    assert disk.read("f").strip(b"\0") == b""
+def test_a_directory_above_that_may_not_be_looked_into_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By example: the data directory was prepared for a user who has no rights beside it. One who has to make
+    it needs them."""
+    disk = RealDisk(str(tmp_path / "data"))
+    disk.make_directory()
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(disk_module, "_sync_directory", refuse)
+    disk.make_directory()
+    with pytest.raises(PermissionError):
+        disk.make_directory("wal")
 
 
 def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
@@ -172,6 +173,13 @@ def test_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     disk.lock("lock").release()
 
 
+@pytest.mark.parametrize("text", [b"", b"0\n", b"99999999999999999999", b"-1", b"\xb2", b"4711 and more"])
+def test_what_is_no_process_in_the_lock_file_holds_nothing(tmp_path: Path, text: bytes) -> None:
+    """P9, by example: the file only helps a message; whatever is in it, `verify` can look."""
+    (tmp_path / "lock").write_bytes(text)
+    assert RealDisk(str(tmp_path)).lock_holder("lock") is None
+
+
 @pytest.mark.parametrize("text", ["", "who\n"])
 def test_a_lock_that_names_nobody_still_locks(tmp_path: Path, text: str) -> None:
     """P9, by example: the lock is the kernel's, the name only for the message."""
@@ -181,3 +189,18 @@ def test_a_lock_that_names_nobody_still_locks(tmp_path: Path, text: str) -> None
     with pytest.raises(DirectoryLocked, match="another process"):
         disk.lock("lock")
     lock.release()
+
+
+def test_an_error_of_an_open_file_names_it(tmp_path: Path) -> None:
+    """P6: the operator learns which file it was, not only that something failed."""
+    disk = RealDisk(str(tmp_path))
+    file = disk.create("log")
+    file.close()
+    for use in (
+        lambda: file.write_at(b"x", 0),
+        file.datasync,
+        lambda: file.truncate(0),
+        lambda: file.preallocate(1),
+    ):
+        with pytest.raises(OSError, match=f"Bad file descriptor: '{tmp_path}/log'"):
+            use()

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from beaver_actors.codec import snapshot_codec
+from beaver_actors.journal import snapshots
 from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.errors import Damaged, NoSpace
 from beaver_actors.journal.fold_child import NICENESS, ORPHANED
@@ -27,7 +29,8 @@ from beaver_actors.journal.snapshots import (
     save_snapshot,
     snapshot_name,
 )
-from tests.journal.disks import MemoryDisk, broken
+from beaver_actors.testing.disk import SimulatedDisk, broken
+from beaver_actors.testing.disk_files import SimulatedFile
 from tests.journal.happenings import essence, happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=4096)
@@ -42,12 +45,12 @@ def grow(journal: FileJournal, count: int) -> int:
 
 
 @pytest.fixture
-def journal(memory: MemoryDisk) -> FileJournal:
+def journal(memory: SimulatedDisk) -> FileJournal:
     return open_journal(memory, SETTINGS).journal
 
 
 def test_a_snapshot_holds_the_state_after_the_sealed_segments(
-    memory: MemoryDisk, journal: FileJournal
+    memory: SimulatedDisk, journal: FileJournal
 ) -> None:
     """P3, by example: and what is appended meanwhile is not in it."""
     sealed_lsn = grow(journal, 100)
@@ -67,14 +70,36 @@ def test_a_snapshot_holds_the_state_after_the_sealed_segments(
     assert essence(snapshot.state) == essence(state_after(FACTS[:100]))
 
 
-def test_a_snapshot_is_durable_when_it_is_told(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_a_snapshot_is_durable_when_it_is_told(memory: SimulatedDisk, journal: FileJournal) -> None:
     """P3, by example: the power goes at once, and it is there."""
     fold_snapshot(memory, grow(journal, 50), 2, "me")
     memory.power_loss()
     assert open_journal(memory, SETTINGS).report.snapshot_lsn == 50
 
 
-def test_a_snapshot_is_folded_from_the_one_before(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_a_large_snapshot_goes_to_the_disk_in_parts(
+    memory: SimulatedDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P11, by example: so that the server's own syncs do not wait for all of it at once."""
+    monkeypatch.setattr(snapshots, "WRITE_BYTES", 100)
+    monkeypatch.setattr(snapshots, "SYNC_BYTES", 500)
+    monkeypatch.setattr(snapshot_codec, "CHUNK_JOBS", 1)
+    state, sync, syncs = state_after(FACTS), SimulatedFile.datasync, list[int]()
+    open_journal(memory, SETTINGS).journal.close()
+
+    def counted(file: SimulatedFile) -> None:
+        syncs.append(1)
+        sync(file)
+
+    monkeypatch.setattr(SimulatedFile, "datasync", counted)
+    size = save_snapshot(memory, state, epoch=1, chain=1, owner="me", make_room=lambda: False)
+    assert size // 1500 < len(syncs) <= size // 500 + 1
+    snapshot, _ = load_newest(memory)
+    assert snapshot is not None
+    assert essence(snapshot.state) == essence(state)
+
+
+def test_a_snapshot_is_folded_from_the_one_before(memory: SimulatedDisk, journal: FileJournal) -> None:
     """P3, by example: only what came after is read, and trimmed segments are not missed."""
     for end in (100, 200, 300):
         folded = fold_snapshot(memory, grow(journal, 100), 2, "me")
@@ -87,7 +112,7 @@ def test_a_snapshot_is_folded_from_the_one_before(memory: MemoryDisk, journal: F
     assert essence(open_journal(memory, SETTINGS).state) == essence(state_after(FACTS[:300]))
 
 
-def test_nothing_new_makes_no_new_snapshot(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_nothing_new_makes_no_new_snapshot(memory: SimulatedDisk, journal: FileJournal) -> None:
     """By example: the file is left as it is."""
     sealed_lsn = grow(journal, 50)
     fold_snapshot(memory, sealed_lsn, 2, "me")
@@ -96,7 +121,7 @@ def test_nothing_new_makes_no_new_snapshot(memory: MemoryDisk, journal: FileJour
     assert not {"create", "rename"} & {kind for kind, _ in memory.calls[calls:]}
 
 
-def test_after_a_rotten_snapshot_two_good_ones_are_kept(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_after_a_rotten_snapshot_two_good_ones_are_kept(memory: SimulatedDisk, journal: FileJournal) -> None:
     """P6, by example: one that cannot be read counts for nothing, and is told."""
     for _ in range(2):
         fold_snapshot(memory, grow(journal, 100), 2, "me")
@@ -115,7 +140,7 @@ def test_after_a_rotten_snapshot_two_good_ones_are_kept(memory: MemoryDisk, jour
 @pytest.mark.parametrize(
     ("keep", "kept", "keep_from"), [(2, [50, 40], 41), (3, [50, 40, 30], 31), (9, None, 1)]
 )
-def test_old_snapshots_go(memory: MemoryDisk, keep: int, kept: list[int] | None, keep_from: int) -> None:
+def test_old_snapshots_go(memory: SimulatedDisk, keep: int, kept: list[int] | None, keep_from: int) -> None:
     """P6, by example: the newest are kept, and the log since the oldest of them."""
     open_journal(memory, SETTINGS)
     for lsn in (10, 20, 30, 40, 50):
@@ -124,7 +149,7 @@ def test_old_snapshots_go(memory: MemoryDisk, keep: int, kept: list[int] | None,
     assert list_snapshots(memory) == (kept or [50, 40, 30, 20, 10])
 
 
-def test_damage_in_a_sealed_segment_stops_the_fold(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_damage_in_a_sealed_segment_stops_the_fold(memory: SimulatedDisk, journal: FileJournal) -> None:
     """P6, by example: no snapshot is made of what cannot be read, so no segment is deleted for it."""
     sealed_lsn = grow(journal, 100)
     memory.damage(f"wal/{1:020}.wal", 300, b"\xff\xff\xff")
@@ -133,7 +158,7 @@ def test_damage_in_a_sealed_segment_stops_the_fold(memory: MemoryDisk, journal: 
     assert memory.names("snapshots") == []
 
 
-def test_a_full_disk_leaves_no_half_snapshot(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_a_full_disk_leaves_no_half_snapshot(memory: SimulatedDisk, journal: FileJournal) -> None:
     """P7, by example: the room that was taken is given back, and the next attempt may succeed."""
     sealed_lsn = grow(journal, 200)
     memory.capacity = memory.capacity - memory.free_bytes() + 50
@@ -144,7 +169,7 @@ def test_a_full_disk_leaves_no_half_snapshot(memory: MemoryDisk, journal: FileJo
     assert fold_snapshot(memory, sealed_lsn, 2, "me").lsn == sealed_lsn
 
 
-def test_a_snapshot_may_take_the_ballast(memory: MemoryDisk) -> None:
+def test_a_snapshot_may_take_the_ballast(memory: SimulatedDisk) -> None:
     """P7, by example: all of it but what the next start needs."""
     settings = JournalSettings(segment_bytes=4096, reserve_bytes=6 * 4096)
     sealed_lsn = grow(open_journal(memory, settings).journal, 200)
@@ -153,7 +178,7 @@ def test_a_snapshot_may_take_the_ballast(memory: MemoryDisk) -> None:
     assert memory.size("reserve") == 4096
 
 
-def test_a_failing_disk_leaves_no_half_snapshot(memory: MemoryDisk, journal: FileJournal) -> None:
+def test_a_failing_disk_leaves_no_half_snapshot(memory: SimulatedDisk, journal: FileJournal) -> None:
     """P8, by example: the error is told as it is, and the next attempt starts over."""
     sealed_lsn = grow(journal, 50)
 
@@ -169,7 +194,7 @@ def test_a_failing_disk_leaves_no_half_snapshot(memory: MemoryDisk, journal: Fil
     assert fold_snapshot(memory, sealed_lsn, 2, "me").lsn == sealed_lsn
 
 
-def test_two_that_fold_at_once_do_not_share_a_file(memory: MemoryDisk) -> None:
+def test_two_that_fold_at_once_do_not_share_a_file(memory: SimulatedDisk) -> None:
     """P9, by example: the child of a dead server may still be at it; its file has its name in it."""
     open_journal(memory, SETTINGS)
     seen: list[str] = []

@@ -17,7 +17,7 @@ from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.recovery import open_journal
 from beaver_actors.journal.reserve import Room
 from beaver_actors.journal.settings import JournalSettings
-from tests.journal.disks import MemoryDisk, broken, no_space
+from beaver_actors.testing.disk import SimulatedDisk, broken, no_space
 from tests.journal.happenings import essence, happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=8192)
@@ -52,7 +52,7 @@ def test_what_was_appended_is_there_after_a_restart(disk: Disk) -> None:
     recovered.journal.close()
 
 
-def test_a_commit_is_one_write_and_one_sync(memory: MemoryDisk) -> None:
+def test_a_commit_is_one_write_and_one_sync(memory: SimulatedDisk) -> None:
     """P1, by counting calls: no more, and in this order."""
     journal = open_journal(memory, SETTINGS).journal
     calls = len(memory.calls)
@@ -62,7 +62,7 @@ def test_a_commit_is_one_write_and_one_sync(memory: MemoryDisk) -> None:
     assert len(memory.calls) == calls + 2
 
 
-def test_a_fact_that_cannot_be_encoded_ends_nothing(memory: MemoryDisk) -> None:
+def test_a_fact_that_cannot_be_encoded_ends_nothing(memory: SimulatedDisk) -> None:
     """P3, by example: nothing is written, and the journal goes on."""
     journal = open_journal(memory, SETTINGS).journal
     with pytest.raises(CodecError):
@@ -83,7 +83,7 @@ def test_a_frame_may_be_longer_than_a_segment(disk: Disk) -> None:
     recovered.journal.close()
 
 
-def test_sealing_says_what_is_sealed(memory: MemoryDisk) -> None:
+def test_sealing_says_what_is_sealed(memory: SimulatedDisk) -> None:
     """P3, by example: an empty segment is not sealed, so sealing twice changes nothing."""
     journal = open_journal(memory, SETTINGS).journal
     assert journal.rotate() == 0
@@ -114,7 +114,7 @@ def test_trimming_leaves_what_is_needed(disk: Disk) -> None:
     journal.close()
 
 
-def test_segments_go_one_by_one(memory: MemoryDisk) -> None:
+def test_segments_go_one_by_one(memory: SimulatedDisk) -> None:
     """P3, by counting calls: each deletion is synced before the next, so a power cut leaves no hole."""
     journal = filled(memory)
     calls = len(memory.calls)
@@ -124,7 +124,7 @@ def test_segments_go_one_by_one(memory: MemoryDisk) -> None:
     assert len(kinds) > 4
 
 
-def test_the_size_of_the_log_is_what_is_in_it(memory: MemoryDisk) -> None:
+def test_the_size_of_the_log_is_what_is_in_it(memory: SimulatedDisk) -> None:
     """By example: held room does not count; trimmed segments do not either."""
     journal = open_journal(memory, SETTINGS).journal
     empty = journal.size_bytes
@@ -150,21 +150,21 @@ def test_history_is_read_in_pages_without_a_hole(disk: Disk, limit: int) -> None
     journal.close()
 
 
-def test_reading_on_does_not_start_over(memory: MemoryDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_on_does_not_start_over(memory: SimulatedDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """P10, by counting bytes: pages of a large segment cost about what they hold."""
     journal = open_journal(memory, JournalSettings()).journal
     for place in range(300):
         journal.append([big_job(f"job-{place}", 5000)])
     read = 0
-    plain_read = MemoryDisk.read
+    plain_read = SimulatedDisk.read
 
-    def counted(self: MemoryDisk, name: str, offset: int = 0, size: int | None = None) -> bytes:
+    def counted(self: SimulatedDisk, name: str, offset: int = 0, size: int | None = None) -> bytes:
         nonlocal read
         data = plain_read(self, name, offset, size)
         read += len(data)
         return data
 
-    monkeypatch.setattr(MemoryDisk, "read", counted)
+    monkeypatch.setattr(SimulatedDisk, "read", counted)
     lsn = 1
     while page := journal.read_from(lsn, 10):
         lsn = page[-1][0] + 1
@@ -182,7 +182,7 @@ def test_deleted_history_is_told(disk: Disk) -> None:
     journal.close()
 
 
-def test_history_deleted_under_a_reader_is_told(memory: MemoryDisk) -> None:
+def test_history_deleted_under_a_reader_is_told(memory: SimulatedDisk) -> None:
     """P10, by example: the segment goes between the look at the list and the read."""
     journal = filled(memory)
     memory.unlink("wal/00000000000000000001.wal")
@@ -192,7 +192,7 @@ def test_history_deleted_under_a_reader_is_told(memory: MemoryDisk) -> None:
     assert caught.value.oldest_lsn == int(second[:20])
 
 
-def test_damaged_history_is_told(memory: MemoryDisk) -> None:
+def test_damaged_history_is_told(memory: SimulatedDisk) -> None:
     """P6, by example: a page never just ends early."""
     journal = filled(memory)
     memory.damage("wal/00000000000000000001.wal", 200, b"\xff")
@@ -200,7 +200,7 @@ def test_damaged_history_is_told(memory: MemoryDisk) -> None:
         journal.read_from(1, 10**6)
 
 
-def test_a_reader_never_sees_what_is_not_acknowledged(memory: MemoryDisk) -> None:
+def test_a_reader_never_sees_what_is_not_acknowledged(memory: SimulatedDisk) -> None:
     """P1, by example: a whole frame lies in the file, but its sync has not come back."""
     journal = filled(memory, FACTS[:70])
     seen: list[list[tuple[int, Fact]]] = []
@@ -237,7 +237,7 @@ def test_a_reader_beside_the_writer_sees_every_fact_once(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize("call", ["write_at", "datasync"])
-def test_a_failed_write_is_unknown(memory: MemoryDisk, call: str) -> None:
+def test_a_failed_write_is_unknown(memory: SimulatedDisk, call: str) -> None:
     """P8, by example: any error but a full disk ends the journal, whether the bytes are there or not."""
     journal = open_journal(memory, SETTINGS).journal
     journal.append(FACTS[:3])
@@ -255,7 +255,7 @@ def test_a_failed_write_is_unknown(memory: MemoryDisk, call: str) -> None:
     assert journal.read_from(1, 10) == list(enumerate(FACTS[:3], start=1))
 
 
-def test_a_short_write_is_undone_and_repeated(memory: MemoryDisk) -> None:
+def test_a_short_write_is_undone_and_repeated(memory: SimulatedDisk) -> None:
     """P3, by counting calls: never continued in place, and the undoing is synced before the repetition."""
     journal = open_journal(memory, SETTINGS).journal
     calls = len(memory.calls)
@@ -265,7 +265,7 @@ def test_a_short_write_is_undone_and_repeated(memory: MemoryDisk) -> None:
     assert kinds == ["write_at", "truncate", "datasync", "preallocate", "write_at", "datasync"]
 
 
-def test_a_full_disk_refuses_for_certain(memory: MemoryDisk) -> None:
+def test_a_full_disk_refuses_for_certain(memory: SimulatedDisk) -> None:
     """P7, by example: nothing of a refused append is left, and the next one is whole."""
     journal = open_journal(memory, SETTINGS).journal
     journal.append(FACTS[:3])

@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from beaver_actors.journal.disk import Disk, RealDisk
-from beaver_actors.journal.errors import DirectoryLocked, DirectoryUnusable
+from beaver_actors.journal.errors import DirectoryLocked, DirectoryUnusable, NoSpace
 from beaver_actors.journal.folding import fold_snapshot
 from beaver_actors.journal.recovery import RecoveryReport, open_journal
 from beaver_actors.journal.reserve import Room
 from beaver_actors.journal.settings import JournalSettings
-from tests.journal.disks import Gone, MemoryDisk
+from beaver_actors.testing.disk import ProcessDied, SimulatedDisk, no_space
 from tests.journal.happenings import essence, happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=4096)
@@ -68,12 +70,12 @@ def test_the_report_tells_what_was_read(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 47, 48, 100, 512, 700])
-def test_a_torn_tail_is_cut_and_told(memory: MemoryDisk, kept: int) -> None:
+def test_a_torn_tail_is_cut_and_told(memory: SimulatedDisk, kept: int) -> None:
     """P6, by example: a commit interrupted after so many bytes; the log goes on in its place."""
     journal = open_journal(memory, ROOMY).journal
     journal.append(FACTS[:10])
     memory.fault = lambda number, kind, name: kept if kind == "write_at" else die()
-    with pytest.raises(Gone):
+    with pytest.raises(ProcessDied):
         journal.append(FACTS[10:20])
     memory.kill()
     recovered = open_journal(memory, ROOMY)
@@ -87,15 +89,15 @@ def test_a_torn_tail_is_cut_and_told(memory: MemoryDisk, kept: int) -> None:
 
 
 def die() -> int:
-    raise Gone
+    raise ProcessDied
 
 
-def test_what_was_read_is_durable_before_it_is_served(memory: MemoryDisk) -> None:
+def test_what_was_read_is_durable_before_it_is_served(memory: SimulatedDisk) -> None:
     """P8, by example: a commit that was written and never synced is read, so it must survive a power cut."""
     journal = open_journal(memory, ROOMY).journal
     journal.append(FACTS[:10])
     memory.fault = lambda number, kind, name: None if kind == "write_at" else die()
-    with pytest.raises(Gone):
+    with pytest.raises(ProcessDied):
         journal.append(FACTS[10:20])
     memory.kill()
     assert open_journal(memory, ROOMY).state.lsn == 20
@@ -103,7 +105,7 @@ def test_what_was_read_is_durable_before_it_is_served(memory: MemoryDisk) -> Non
     assert open_journal(memory, ROOMY).state.lsn == 20
 
 
-def test_what_was_left_unfinished_is_removed(memory: MemoryDisk) -> None:
+def test_what_was_left_unfinished_is_removed(memory: SimulatedDisk) -> None:
     """By example: temporary files of every kind; unknown files are left alone."""
     open_journal(memory, SETTINGS).journal.close()
     junk = ["wal/rewritten.tmp", "snapshots/00000000000000000009.snap.123.tmp", "format.tmp"]
@@ -119,7 +121,7 @@ def test_what_was_left_unfinished_is_removed(memory: MemoryDisk) -> None:
     assert "wal/notes.txt" in names
 
 
-def test_an_unreadable_newest_snapshot_is_told(memory: MemoryDisk) -> None:
+def test_an_unreadable_newest_snapshot_is_told(memory: SimulatedDisk) -> None:
     """P6, by example: the older one and the log stand in, and the report says which and why."""
     journal = open_journal(memory, SETTINGS).journal
     for end in (30, 60):
@@ -136,7 +138,7 @@ def test_an_unreadable_newest_snapshot_is_told(memory: MemoryDisk) -> None:
     )
 
 
-def test_a_log_begun_before_the_format_file_was_written_is_taken_up(memory: MemoryDisk) -> None:
+def test_a_log_begun_before_the_format_file_was_written_is_taken_up(memory: SimulatedDisk) -> None:
     """P3, by example: the first start was cut short in between."""
     open_journal(memory, SETTINGS).journal.append(FACTS[:5])
     memory.kill()
@@ -146,7 +148,7 @@ def test_a_log_begun_before_the_format_file_was_written_is_taken_up(memory: Memo
     assert "format" in memory.names()
 
 
-def test_other_segment_sizes_read_the_same_log(memory: MemoryDisk) -> None:
+def test_other_segment_sizes_read_the_same_log(memory: SimulatedDisk) -> None:
     """P3, by example: the setting was changed between two lives, both ways."""
     written = 0
     for size in (4096, 65536, 4096):
@@ -236,7 +238,7 @@ def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_is_told(number: int, told: str) -> None:
     """By example, at each of the first calls: what to do, and the lock is not kept."""
     for call in range(1, 4):
-        disk = MemoryDisk()
+        disk = SimulatedDisk()
 
         def refuse(count: int, kind: str, name: str, call: int = call) -> None:
             if count == call:
@@ -248,9 +250,45 @@ def test_a_directory_that_cannot_be_written_is_told(number: int, told: str) -> N
         assert not disk.locked
 
 
+def test_a_data_directory_made_by_a_process_that_died_is_made_durable() -> None:
+    """P3, by example: it died before the directory's own name was on disk, the next one found it there and
+    served, and then the power went. (`simulate_journal(12)` found this.)"""
+    disk = SimulatedDisk()
+    disk.fault = lambda number, kind, name: die() if kind == "sync_directory" else None
+    with pytest.raises(ProcessDied):
+        open_journal(disk, SETTINGS)
+    disk.kill()
+    open_journal(disk, SETTINGS).journal.append(FACTS[:5])
+    disk.power_loss()
+    assert open_journal(disk, SETTINGS).state.lsn == 5
+
+
+def test_any_lack_of_room_in_a_start_is_told_as_such() -> None:
+    """P7, by example: some file systems want room for what they have already given room to."""
+    disk = SimulatedDisk()
+    open_journal(disk, SETTINGS).journal.append(FACTS[:5])
+    for call in count(1):
+        disk.kill()
+        met: list[int] = []
+
+        def full(number: int, kind: str, name: str, call: int = call, met: list[int] = met) -> None:
+            if number == call:
+                met.append(number)
+                raise no_space()
+
+        disk.fault = full
+        with suppress(NoSpace):
+            open_journal(disk, SETTINGS)
+        disk.kill()
+        assert open_journal(disk, SETTINGS).state.lsn == 5
+        if not met:
+            break
+    assert call > 15
+
+
 def test_another_failure_of_the_disk_is_told_as_it_is() -> None:
     """P8, by example: no wrapping that hides it."""
-    disk = MemoryDisk()
+    disk = SimulatedDisk()
 
     def fail(number: int, kind: str, name: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

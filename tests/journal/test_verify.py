@@ -24,8 +24,8 @@ from beaver_actors.journal.segments import list_segments, segment_name
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.journal.snapshots import list_snapshots, snapshot_name
 from beaver_actors.journal.verify import verify
+from beaver_actors.testing.disk import SimulatedDisk
 from tests.journal.damages import DAMAGE, FACTS, SETTINGS, contents, last_segment, spoil
-from tests.journal.disks import MemoryDisk
 from tests.journal.happenings import essence, happen, state_after
 
 
@@ -54,7 +54,7 @@ def test_a_sound_directory_is_described(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_damage_is_found_and_nothing_is_changed(filled: MemoryDisk, kind: str) -> None:
+def test_damage_is_found_and_nothing_is_changed(filled: SimulatedDisk, kind: str) -> None:
     """P6, by example: all that recovery refuses, and it takes no lock and writes no byte."""
     DAMAGE[kind][0](filled)
     before, calls = contents(filled), len(filled.calls)
@@ -66,7 +66,7 @@ def test_damage_is_found_and_nothing_is_changed(filled: MemoryDisk, kind: str) -
     assert len(filled.calls) == calls
 
 
-def test_damage_that_recovery_does_not_need_to_read_is_found_too(filled: MemoryDisk) -> None:
+def test_damage_that_recovery_does_not_need_to_read_is_found_too(filled: SimulatedDisk) -> None:
     """P6, by example: an old segment and an old snapshot; a server would start."""
     filled.damage(segment_name(1), 100, b"\xff\xff\xff")
     filled.damage(snapshot_name(55), 100, b"\xff\xff\xff")
@@ -78,7 +78,7 @@ def test_damage_that_recovery_does_not_need_to_read_is_found_too(filled: MemoryD
     assert report.facts > 280
 
 
-def test_every_problem_is_named(filled: MemoryDisk) -> None:
+def test_every_problem_is_named(filled: SimulatedDisk) -> None:
     """P6, by example: it goes on behind the first."""
     for place in (2, 4, 6):
         spoil(place, 200)(filled)
@@ -89,7 +89,7 @@ def test_every_problem_is_named(filled: MemoryDisk) -> None:
     ]
 
 
-def test_a_torn_tail_is_no_problem(filled: MemoryDisk) -> None:
+def test_a_torn_tail_is_no_problem(filled: SimulatedDisk) -> None:
     """P6, by example: the next start cuts it."""
     name = last_segment(filled)
     end = len(filled.read(name).rstrip(b"\0"))
@@ -99,7 +99,7 @@ def test_a_torn_tail_is_no_problem(filled: MemoryDisk) -> None:
     assert report.torn == f"{name} at offset {end}: the last write ends early (3 bytes)"
 
 
-def test_other_versions_are_told(filled: MemoryDisk) -> None:
+def test_other_versions_are_told(filled: SimulatedDisk) -> None:
     """P6, by example."""
     filled.plant("format", b"beaver-actors data directory, format 7\n")
     report = verify(filled)
@@ -122,19 +122,19 @@ def test_it_runs_beside_a_server(disk: Disk) -> None:
 
 
 def test_a_segment_trimmed_under_it_makes_it_look_again(
-    filled: MemoryDisk, monkeypatch: pytest.MonkeyPatch
+    filled: SimulatedDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P9, by example: a server deletes what its snapshots have made needless."""
-    plain_read = MemoryDisk.read
+    plain_read = SimulatedDisk.read
     gone: list[str] = []
 
-    def read(self: MemoryDisk, name: str, offset: int = 0, size: int | None = None) -> bytes:
+    def read(self: SimulatedDisk, name: str, offset: int = 0, size: int | None = None) -> bytes:
         if name == segment_name(1) and not gone:
             gone.append(name)
             self.take(name)
         return plain_read(self, name, offset, size)
 
-    monkeypatch.setattr(MemoryDisk, "read", read)
+    monkeypatch.setattr(SimulatedDisk, "read", read)
     report = verify(filled)
     assert gone
     assert report.ok
@@ -153,7 +153,7 @@ def test_what_is_no_data_directory_is_told(tmp_path: Path, content: str | None) 
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_after_a_repair_a_server_starts(filled: MemoryDisk, kind: str) -> None:
+def test_after_a_repair_a_server_starts(filled: SimulatedDisk, kind: str) -> None:
     """P6, by example: what can be read is kept, what is lost is named, the old files are aside, and no fence
     is ever given out twice."""
     damage, _ = DAMAGE[kind]
@@ -181,7 +181,7 @@ def test_after_a_repair_a_server_starts(filled: MemoryDisk, kind: str) -> None:
     assert repair(filled, SETTINGS) is None
 
 
-def test_what_a_repair_loses_is_exact(filled: MemoryDisk) -> None:
+def test_what_a_repair_loses_is_exact(filled: SimulatedDisk) -> None:
     """P6, by example: a frame in the middle of the log after the newest snapshot."""
     first_lsn = list_segments(filled)[-1]
     filled.damage(segment_name(first_lsn), 36 + 60, b"\xff\xff")
@@ -196,7 +196,7 @@ def test_what_a_repair_loses_is_exact(filled: MemoryDisk) -> None:
     assert repaired.jobs == len(state_after(FACTS[: first_lsn - 1]).jobs)
 
 
-def test_a_repair_uses_the_newest_snapshot_that_can_be_read(filled: MemoryDisk) -> None:
+def test_a_repair_uses_the_newest_snapshot_that_can_be_read(filled: SimulatedDisk) -> None:
     """P6, by example: the newest is rotten, and the log is damaged behind the one before it."""
     for lsn in list_snapshots(filled)[:1]:
         filled.damage(snapshot_name(lsn), 100, b"\xff\xff\xff")
@@ -206,7 +206,7 @@ def test_a_repair_uses_the_newest_snapshot_that_can_be_read(filled: MemoryDisk) 
     assert (repaired.kept_lsn, repaired.lost_through_lsn) == (155, 300)
 
 
-def test_a_format_file_is_repaired_without_any_loss(filled: MemoryDisk) -> None:
+def test_a_format_file_is_repaired_without_any_loss(filled: SimulatedDisk) -> None:
     """P6, by example: no fact is in it."""
     filled.plant("format", b"rubbish")
     repaired = repair(filled, SETTINGS)
@@ -217,7 +217,7 @@ def test_a_format_file_is_repaired_without_any_loss(filled: MemoryDisk) -> None:
     assert essence(open_journal(filled, SETTINGS).state) == essence(state_after(FACTS))
 
 
-def test_what_is_not_damaged_is_not_repaired(filled: MemoryDisk) -> None:
+def test_what_is_not_damaged_is_not_repaired(filled: SimulatedDisk) -> None:
     """P6, by example: sound, or of another version, or in use."""
     before = contents(filled)
     assert repair(filled, SETTINGS) is None

@@ -75,7 +75,7 @@ def in_publisher(fuse: Fuse, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def in_session(fuse: Fuse, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it understands a request."""
-    _before(fuse, Session, "_begin", monkeypatch)
+    _before(fuse, Session, "_understand", monkeypatch)
 
 
 def in_sync(fuse: Fuse, monkeypatch: pytest.MonkeyPatch) -> None:

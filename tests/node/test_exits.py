@@ -30,6 +30,7 @@ from beaver_actors.node.exits import Exit, main_cause, verdict
         (AppendRefused("full"), Exit.STORAGE),
         (StorageFailed("EIO"), Exit.STORAGE),
         (OSError(errno.EIO, "Input/output error"), Exit.STORAGE),
+        (PermissionError(errno.EACCES, "Permission denied", "data/running"), Exit.USAGE),
     ],
 )
 def test_a_failure_that_another_life_cannot_mend_ends_the_process(error: Exception, code: Exit) -> None:

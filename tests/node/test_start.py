@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from beaver_actors.client import ConnectFailed, connect
+from beaver_actors.journal.board import Board
 from beaver_actors.journal.segments import LOG
 from beaver_actors.node.exits import Exit
 from beaver_actors.node.life import Orders
@@ -74,6 +76,19 @@ async def test_a_file_in_place_of_the_data_directory_is_told(
     assert await end_of(config(tmp_path / "data")) == Exit.USAGE
     assert "cannot be the data directory: it is not a directory" in caplog.messages[-1]
     assert (tmp_path / "data").read_text() == "mine"
+
+
+async def test_a_file_that_belongs_to_another_user_is_no_failed_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P8: no service manager should start it again and again. Root may do anything, so it is played."""
+
+    def forbidden(path: Path) -> Board:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("beaver_actors.node.world.Board", forbidden)
+    assert await end_of(config(tmp_path / "data")) == Exit.USAGE
+    assert "data/running'. Let this user read and write" in caplog.messages[-1]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import trio
 from beaver_actors import App
 from beaver_actors.client import JobState, connect
 from beaver_actors.journal.recovery import open_journal
-from beaver_actors.node import lives
+from beaver_actors.node import world
 from beaver_actors.node.exits import Exit
 from tests.node.faults import Fuse, in_wal_writer
 from tests.node.home import WAIT_SECONDS, Node, config, node
@@ -36,7 +36,7 @@ async def test_a_server_that_is_asked_to_stop_while_it_recovers_stops_in_order(
         return open_journal(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lives, "open_journal", held_up)
+        patch.setattr(world, "open_journal", held_up)
         home = Node(settings)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(home.run, None, None)

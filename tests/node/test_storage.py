@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from beaver_actors.client import ConnectionLost, JobState, connect
-from beaver_actors.client.trio_client import Client
+from beaver_actors import App
+from beaver_actors.client import ConnectionLost, JobState, StorageFull, connect
+from beaver_actors.client.async_client import Client
+from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.errors import AppendRefused
 from beaver_actors.node.exits import Exit
 from tests.node.faults import Fuse, in_sync, in_wal_writer, input_output_error
-from tests.node.home import config, end_of, node
+from tests.node.home import WAIT_SECONDS, config, end_of, node
 
 
 async def test_a_failed_sync_ends_the_run_and_nobody_was_answered(
@@ -89,3 +91,42 @@ async def test_a_disk_that_stays_full_beyond_the_reserve_ends_the_run(
                 await client.enqueue("demo.echo", {})
         assert await home.end() == Exit.STORAGE
     assert len(home.lives) == 1
+
+
+async def test_new_jobs_are_refused_as_soon_as_the_reserve_cannot_be_made_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P7: no append has been refused yet, but the next segment cannot be made ahead. What is left is for
+    outcomes: the job that runs is recorded, and when there is room again, new jobs are taken. The log tells
+    of both, once."""
+    caplog.set_level("INFO")
+    app, go_on = App(), trio.Event()
+
+    @app.job("held")
+    async def held() -> str:
+        await go_on.wait()
+        return "done"
+
+    async with node(config(tmp_path / "data"), app) as home, connect(home.url) as client:
+        job = await client.enqueue("held")
+        async with client.subscribe_events(job.lsn, events=["job_started"]) as started:
+            with trio.fail_after(WAIT_SECONDS):
+                await anext(started)
+        with monkeypatch.context() as full:
+            full.setattr(RealDisk, "free_bytes", lambda disk: 0)
+            with pytest.raises(StorageFull):
+                await _fill(client)
+            go_on.set()
+            with trio.fail_after(WAIT_SECONDS):
+                assert await job.result() == "done"
+        async with connect(home.url, patience=WAIT_SECONDS) as patient:
+            await patient.enqueue("unknown", {})
+    assert len(home.lives) == 1
+    told = [message.partition(":")[0] for message in caplog.messages if "disk" in message]
+    assert told == ["the disk is full", "there is room on the disk again"]
+
+
+async def _fill(client: Client) -> None:
+    """Far more than the segment at hand and the one made ahead, which take two of these each."""
+    for _ in range(20):
+        await client.enqueue("unknown", {"text": "x" * 100_000})

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from beaver_actors.client import Event, Gap, connect, new_job
-from beaver_actors.client.trio_client import Client
+from beaver_actors.client.async_client import Client
 from tests.node.home import WAIT_SECONDS, config, get, node
 
 FACTS_KEPT = 20

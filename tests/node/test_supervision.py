@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,13 @@ import trio
 
 from beaver_actors import App, Context
 from beaver_actors.client import Event, connect
+from beaver_actors.core.facts import Fact, JobStarted
 from beaver_actors.execute.progress import INTERVAL_SECONDS
 from beaver_actors.journal.disk import Disk
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.recovery import Recovered, open_journal
 from beaver_actors.journal.settings import JournalSettings
-from beaver_actors.node import lives
+from beaver_actors.node import world
 from beaver_actors.node.exits import Exit
 from tests.node.faults import (
     Fuse,
@@ -160,6 +161,32 @@ async def test_a_running_job_whose_node_fails_is_rescued_and_runs_again(
         assert home.lives[1].leases.rescued == 1
 
 
+async def test_a_lease_that_nobody_had_begun_is_not_blamed_for_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P12: the life ends when the lease is on disk and no worker has heard of it. The job goes back as if it
+    had never been leased: neither a rescue nor an attempt is used up."""
+    fuse = Fuse()
+    original = FileJournal.append
+
+    def append(journal: FileJournal, facts: Sequence[Fact]) -> int:
+        head = original(journal, facts)
+        if any(isinstance(fact, JobStarted) for fact in facts):
+            fuse.pass_through()
+        return head
+
+    monkeypatch.setattr(FileJournal, "append", append)
+    fuse.charges = 1
+    async with node(config(tmp_path / "data")) as home, connect(home.url) as client:
+        job = await client.enqueue("demo.echo", {"n": 1}, id="innocent")
+        with trio.fail_after(WAIT_SECONDS):
+            assert await job.result() == {"n": 1}
+        assert fuse.burnt == 1
+        assert home.lives[-1].leases.released == 1
+        found = await job.status()
+        assert (found.attempt, found.rescues, found.errors) == (1, 0, ())
+
+
 async def test_a_failed_life_leaves_its_memory_behind_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +198,7 @@ async def test_a_failed_life_leaves_its_memory_behind_for_the_next(
         journals.append(weakref.ref(recovered.journal))
         return recovered
 
-    monkeypatch.setattr(lives, "open_journal", remember)
+    monkeypatch.setattr(world, "open_journal", remember)
     # What is told of a failure holds the frames it passed through, and pytest keeps all that is told.
     monkeypatch.setattr(logging.getLogger("beaver_actors"), "disabled", True)
     monkeypatch.setattr(logging.getLogger("beaver_actors.node"), "disabled", True)

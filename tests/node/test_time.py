@@ -11,7 +11,7 @@ import trio
 
 from beaver_actors.client import connect
 from beaver_actors.journal.recovery import open_journal
-from beaver_actors.node import lives
+from beaver_actors.node import world
 from tests.node.faults import Fuse, in_wal_writer
 from tests.node.home import WAIT_SECONDS, config, get, node
 
@@ -33,7 +33,7 @@ async def test_while_the_node_recovers_it_is_healthy_and_not_ready(
             assert may_recover.wait(WAIT_SECONDS)
         return open_journal(*args)
 
-    monkeypatch.setattr(lives, "open_journal", held_up)
+    monkeypatch.setattr(world, "open_journal", held_up)
     fuse = Fuse()
     in_wal_writer(fuse, monkeypatch)
     async with node(config(tmp_path / "data")) as home:

@@ -16,6 +16,7 @@ from beaver_actors.core.facts import (
 )
 from beaver_actors.core.job import JobError, JobState, Terms
 from beaver_actors.core.outcome import Failed, Released, Succeeded
+from beaver_actors.core.workers import FleetCount
 from beaver_actors.observe.gauges import Gauges, MailboxGauge, SnapshotGauge
 from beaver_actors.observe.metrics import Metrics
 
@@ -54,6 +55,10 @@ def full_gauges() -> Gauges:
         workers=8,
         workers_busy=5,
         jobs_in_hand=2,
+        threads_busy=6,
+        threads_abandoned=1,
+        worker_processes=2,
+        fleet=FleetCount(3, 1, 8, 12),
         sessions=4,
         subscriptions=3,
         mailboxes=(MailboxGauge(actor="wal_writer", waiting=1, peak=3, capacity=4),),
@@ -76,6 +81,7 @@ def busy_metrics() -> Metrics:
     metrics.lost(2)
     metrics.refused("queue_full")
     metrics.restarted("worker 3")
+    metrics.loop_blocked(6.5)
     return metrics
 
 

@@ -83,6 +83,11 @@ def test_how_things_stand_is_told_as_it_is_given() -> None:
         "beaver_raft_recovery_duration_seconds": 0.25,
         "beaver_workers_busy": 5,
         "beaver_jobs_in_hand": 2,
+        "beaver_threads_busy": 6,
+        "beaver_threads_abandoned": 1,
+        "beaver_worker_processes": 2,
+        "beaver_fleet_slots_free": 8,
+        "beaver_fleet_jobs": 12,
         "beaver_sessions": 4,
         "beaver_subscriptions": 3,
         "beaver_oldest_pending_seconds": 2.5,
@@ -95,9 +100,12 @@ def test_how_things_stand_is_told_as_it_is_given() -> None:
         "beaver_snapshot_duration_seconds": 0.5,
         "beaver_node_lives_total": 1,
         "beaver_leases_lost_total": 2,
+        "beaver_loop_blocked_seconds_total": 6.5,
     }.items():
         assert value(samples, name) == expected, name
     assert value(samples, "beaver_mailbox_peak", actor="wal_writer") == 3
+    assert value(samples, "beaver_fleet_workers", state="connected") == 3
+    assert value(samples, "beaver_fleet_workers", state="suspect") == 1
     assert value(samples, "beaver_build_info", version="1.2.3") == 1
 
 

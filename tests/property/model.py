@@ -41,6 +41,8 @@ class ModelJob:
     fence: int = 0
     started_ms: int = 0
     deadline_ms: int | None = None
+    worker_id: str = ""
+    lease_ms: int | None = None
     cancel_requested: bool = False
     finished_ms: int | None = None
     finished_as: int = 0
@@ -114,8 +116,15 @@ class Model:
 
         def rank(job: ModelJob) -> tuple[object, ...]:
             priority, queue = job.terms.priority, job.terms.queue
-            had = served[priority, queue], turns.get(queue, 0), queue
-            return (-priority, *had, job.run_at_ms, job.order)
+            had = served[priority, queue]
+            if queue in command.turns:
+                own = [place for place, name in enumerate(command.turns) if name == queue]
+                turn: tuple[object, ...] = had // len(own), own[had % len(own)], queue
+            elif command.turns:
+                turn = had, len(command.turns), queue
+            else:
+                turn = had, turns.get(queue, 0), queue
+            return (-priority, *turn, job.run_at_ms, job.order)
 
         while len(leased) < command.limit:
             able = [job for job in self.jobs.values() if self.may_start(job, command)]
@@ -126,7 +135,7 @@ class Model:
             self.facts += 1
             self.turns[job.terms.queue] = job.fence = self.facts
             job.stands, job.attempt, job.progress, job.said = "in_flight", job.attempt + 1, None, None
-            job.started_ms = self.now_ms
+            job.started_ms, job.worker_id, job.lease_ms = self.now_ms, command.worker_id, command.lease_ms
             if job.terms.timeout_ms is not None:
                 job.deadline_ms = self.now_ms + job.terms.timeout_ms + self.policy.timeout_grace_ms
             leased.append((job.id, job.fence, job.attempt))
@@ -140,7 +149,10 @@ class Model:
             return False
         if command.queues is not None and terms.queue not in command.queues:
             return False
-        return not (self.last_chance(job) and any(self.last_chance(other) for other in self.running()))
+        suspects = [other for other in self.running() if other.rescues]
+        if self.last_chance(job):
+            return not suspects
+        return not job.rescues or not any(self.last_chance(other) for other in suspects)
 
     def last_chance(self, job: ModelJob) -> bool:
         return job.rescues > 0 and job.rescues + 1 >= self.policy.max_rescues
@@ -149,6 +161,8 @@ class Model:
         """Whether it is accepted; None where the core may say either, but must change nothing."""
         job = self.jobs.get(report.job_id)
         if job is None or job.fence != report.fence or job.fence == 0:
+            return False
+        if report.worker_id not in (None, job.worker_id):
             return False
         if job.stands == "in_flight":
             self.end(job, report.outcome, report.dice)
@@ -237,6 +251,8 @@ class Model:
 
     def recover(self, running: Iterable[int] | None, error: JobError) -> None:
         for job in self.running():
+            if job.lease_ms is not None:
+                continue
             blamed = running is None or job.fence in running
             self.end(job, Crashed(error) if blamed else Released())
 

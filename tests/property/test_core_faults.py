@@ -30,7 +30,7 @@ class Fault(NamedTuple):
 
 FAULTS = {
     "a stale fence is accepted": Fault(
-        attempts.finish, "job.fence != report.fence or not job.fence", "not job.fence"
+        attempts._is_its_own, "not trail.fence or trail.fence != told.fence", "not trail.fence"
     ),
     "a completed job can be retried": Fault(
         decide._retry, "(JobState.DEAD, JobState.CANCELLED)", "(JobState.DEAD, JobState.COMPLETED)"
@@ -41,7 +41,7 @@ FAULTS = {
     "an expired job can start": Fault(choose.choose, "job.expires_at_ms <= now_ms", "False"),
     "a cancellation is not counted": Fault(fold._cancelled, "state.totals.cancelled += 1", "pass"),
     "a move leaves the count of the state behind": Fault(fold._move, "counts[source] -= 1", "pass"),
-    "a lease handed back uses an attempt": Fault(fold._released, "job.attempt -= 1", "pass"),
+    "a lease handed back uses an attempt": Fault(fold._released, "_trail(job).attempt -= 1", "pass"),
     "a rescue uses an attempt": Fault(attempts._failure, "job.failures >=", "job.attempt >="),
     "a duplicate is not noticed": Fault(decide._enqueue, "jobs.get(job_id) or fresh.get(job_id)", "None"),
     "a duplicate within a batch is not noticed": Fault(
@@ -62,8 +62,10 @@ FAULTS = {
         choose._in_order, "(state.queues[name].turn, name)", "name"
     ),
     "a paused queue is served": Fault(choose._open_lanes, "or state.queues[key.queue].paused", ""),
-    "two last chances at once": Fault(choose.choose, "chance_free = False", "pass"),
-    "a last chance beside another worker's": Fault(choose._open_lanes, "state.in_flight.values()", "()"),
+    "two last chances at once": Fault(choose.choose, "suspects.append(job.rescues)", "pass"),
+    "a last chance beside another worker's": Fault(choose.choose, "state.in_flight.values()", "()"),
+    "a last chance beside another suspect": Fault(choose._bears, "not suspects", "2 not in suspects"),
+    "a suspect beside a last chance": Fault(choose._bears, "not any(", "True or any("),
     "a job handed back goes to the end": Fault(
         index.Lane._search, "return step", "return len(jobs)"
     ),
@@ -82,14 +84,14 @@ FAULTS = {
         upkeep._time_demands, "deadline_ms <= now_ms", "deadline_ms < now_ms"
     ),
     "one job too many is kept": Fault(upkeep._time_demands, "- kept\n", "- kept - 1\n"),
-    "a retention of its own is ignored": Fault(state.file_job, "job.terms.retention_ms is not None", "False"),
+    "a retention of its own is ignored": Fault(state.file_job, "kept_ms is not None and", "False and"),
     "a job that comes back never expires": Fault(
         state.file_job,
-        "job.expires_at_ms is not None and",
-        "job.expires_at_ms is not None and not job.fence and",
+        "extras is not None and",
+        "extras is not None and not job.fence and",
     ),
     "a snapshot forgets who finished first": Fault(
-        state.reindex, "sorted(finished, key=lambda job: job.lsn)", "finished"
+        state.reindex, "jobs.sort(key=lambda job: job.lsn)", "pass"
     ),
     "a page skips a job": Fault(views.page, "job.order + 1", "job.order"),
     "back-off skips its first step": Fault(attempts._failure, "job.failures - 1", "job.failures"),

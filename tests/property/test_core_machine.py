@@ -187,9 +187,20 @@ class CoreMachine(RuleBasedStateMachine):
         limit=st.integers(0, 4).map(lambda limit: 4 - limit),
         kinds=st.sampled_from([KINDS, KINDS, KINDS[:1]]),
         queues=st.sampled_from([None, None, QUEUES[:2]]),
+        turns=st.just(()) | st.lists(st.sampled_from(QUEUES), max_size=4).map(tuple),
+        remote=st.sampled_from([None, None, ("far", 60_000)]),
     )
-    def lease(self, limit: int, kinds: tuple[str, ...], queues: tuple[str, ...] | None) -> None:
-        command = Lease("worker", limit, frozenset(kinds), None if queues is None else frozenset(queues))
+    def lease(
+        self,
+        limit: int,
+        kinds: tuple[str, ...],
+        queues: tuple[str, ...] | None,
+        turns: tuple[str, ...] = (),
+        remote: tuple[str, int] | None = None,
+    ) -> None:
+        worker_id, lease_ms = remote or ("worker", None)
+        serves = None if queues is None else frozenset(queues)
+        command = Lease(worker_id, limit, frozenset(kinds), serves, turns, lease_ms)
         expected = self.model.lease(command)
         answer = self.do(command)
         assert isinstance(answer, Leased)
@@ -221,7 +232,10 @@ class CoreMachine(RuleBasedStateMachine):
     def report_whatever(self, outcomes: list[Outcome], data: st.DataObject) -> None:
         """Workers report, some of them late, twice, or about jobs they never had."""
         leases = st.sampled_from([*self.leases[-12:], (self.some(data), data.draw(st.integers(0, 5)))])
-        self.report_all([Report(*data.draw(leases), outcome) for outcome in outcomes])
+        teller = st.sampled_from([None, "worker", "far", "a liar"])
+        self.report_all(
+            [Report(*data.draw(leases), outcome, worker_id=data.draw(teller)) for outcome in outcomes]
+        )
 
     def report_all(self, reports: list[Report]) -> None:
         before = self.model.facts
@@ -243,18 +257,24 @@ class CoreMachine(RuleBasedStateMachine):
 
     def holds(self, report: Report) -> bool:
         job = self.model.jobs.get(report.job_id)
-        return job is not None and job.fence == report.fence
+        return job is not None and job.fence == report.fence and report.worker_id in (None, job.worker_id)
 
     @precondition(running)
-    @rule(percent=st.integers(0, 100), late=st.integers(0, 1), data=st.data())
-    def progress(self, percent: int, late: int, data: st.DataObject) -> None:
+    @rule(
+        percent=st.integers(0, 100),
+        late=st.integers(0, 1),
+        teller=st.sampled_from([None, "worker", "far"]),
+        data=st.data(),
+    )
+    def progress(self, percent: int, late: int, teller: str | None, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.model.running()))
         text = str(percent).encode()
-        self.do(Finish((), (Progress(job.id, job.fence - late, text),)))
-        if not late:
+        self.do(Finish((), (Progress(job.id, job.fence - late, text, teller),)))
+        believed = not late and teller in (None, job.worker_id)
+        if believed:
             job.progress = text
             self.model.facts += 1
-        assert len(self.book.facts) == 1 - late
+        assert len(self.book.facts) == believed
 
     @rule(
         count=st.integers(1, 3), what=st.sampled_from([Cancel, Cancel, Retry, Retry, Delete]), data=st.data()

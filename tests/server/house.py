@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import cbor2
 import trio
 
+from beaver_actors.actors.fleet import Message
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_answers import NodeView
 from beaver_actors.codec.wire_decode import Limits
@@ -27,7 +28,8 @@ from tests.actors.world import World, running
 class Client:
     """Both ends of a connection in memory: the server's as `Session` sees a WebSocket, and the client's.
 
-    What the server sends waits in an outbox of `outbox_max` messages until the client hears it.
+    What the server sends waits in an outbox of `outbox_max` messages until the client hears it. Whether the
+    session may pass a message on, or send one, without waiting is drawn by chance, so both ways are gone.
     """
 
     def __init__(self, outbox_max: int = 256) -> None:
@@ -36,6 +38,8 @@ class Client:
         self._outbox_max = outbox_max
         self._inbox: deque[str | bytes] = deque()
         self._gone = False
+        self._take: Callable[[str | bytes], bool] | None = None
+        self._chance = random.Random(outbox_max)
         self._changed = trio.lowlevel.ParkingLot()
 
     # The server's end.
@@ -43,6 +47,18 @@ class Client:
     @property
     def outbox_messages(self) -> int:
         return len(self.outbox)
+
+    def take_over(self, take: Callable[[str | bytes], bool]) -> None:
+        self._take = take
+
+    def send_nowait(self, data: str | bytes) -> bool:
+        if self._gone:
+            raise WebSocketClosed
+        if self._chance.random() < 0.3 or len(self.outbox) >= self._outbox_max:
+            return False
+        self.outbox.append(data)
+        self._changed.unpark_all()
+        return True
 
     async def receive(self) -> str | bytes | None:
         while not self._inbox and not self._gone:
@@ -55,6 +71,7 @@ class Client:
             await self._changed.park()
         if self._gone:
             raise WebSocketClosed
+        await trio.lowlevel.checkpoint_if_cancelled()
         self.outbox.append(data)
         self._changed.unpark_all()
 
@@ -69,6 +86,8 @@ class Client:
         """Send; never waits."""
         if isinstance(message, dict):
             message = cbor2.dumps(message) if cbor else json.dumps(message)
+        if self._take and not self._inbox and self._chance.random() < 0.7 and self._take(message):
+            return
         self._inbox.append(message)
         self._changed.unpark_all()
 
@@ -93,7 +112,7 @@ class Client:
 
     async def nothing_more(self) -> None:
         """All that was sent is heard, and nothing follows within a minute."""
-        assert not self.outbox
+        assert not self.outbox, list(self.outbox)
         await trio.sleep(60)
         assert not self.outbox, list(self.outbox)
 
@@ -116,6 +135,18 @@ class Node:
 
     def refused(self, code: RefusalCode) -> None:
         self.refusals.append(code)
+
+
+class NoFleet:
+    """Where no worker ever registers."""
+
+    has_room = True
+
+    async def tell(self, message: Message) -> None:
+        raise AssertionError(f"a worker says {message}")
+
+    def tell_nowait(self, message: Message) -> bool:
+        raise AssertionError(f"a worker says {message}")
 
 
 @dataclass
@@ -148,7 +179,13 @@ async def open_house(**options: Any) -> AsyncIterator[House]:
         clock = world.access.clock
         ids = JobIds(clock.now_ms, random.Random(1).getrandbits)
         service = Service(
-            world.access.jobs, world.access.stream, node, now_ms=clock.now_ms, ids=ids, **service_options
+            world.access.jobs,
+            world.access.stream,
+            node,
+            fleet=world.access.fleet,
+            now_ms=clock.now_ms,
+            ids=ids,
+            **service_options,
         )
         async with trio.open_nursery() as nursery:
             yield House(world, node, service, nursery)

@@ -1,12 +1,13 @@
 """A server on a free loopback port, and hand-made clients for bytes that no library would send."""
 
+import logging
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 import trio.testing
@@ -26,6 +27,31 @@ OPENING: Final = (
 )
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+
+
+class Told(NamedTuple):
+    """A line of the server's log."""
+
+    level: str
+    event: str
+    fields: Mapping[str, object]
+
+
+@contextmanager
+def log_of_server() -> Iterator[list[Told]]:
+    """What the server writes to its log meanwhile."""
+    told: list[Told] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(Told(record.levelname, record.getMessage(), record.__dict__["fields"]))
+
+    logger, listening = logging.getLogger("beaver_actors.server"), Listening()
+    logger.addHandler(listening)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(listening)
 
 
 async def echo(opened: WebSocket) -> None:

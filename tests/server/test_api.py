@@ -20,7 +20,7 @@ from beaver_actors.server import api
 from beaver_actors.server.api import STATUS_BY_CODE
 from beaver_actors.server.http import Request, Response, Routes
 from beaver_actors.server.service import Service
-from tests.server.house import Node, open_house
+from tests.server.house import Node, NoFleet, open_house
 
 
 def routes_for(service: Service) -> Routes:
@@ -205,10 +205,15 @@ async def test_health_and_readiness_are_two_things(autojump_clock: MockClock) ->
 class Gone:
     """The way to a node that goes down."""
 
+    has_room = False
+
     async def ask(self, command: object) -> Any:
         raise Closed("job_manager")
 
     post = ask
+
+    def post_nowait(self, command: object) -> Any:
+        raise Closed("job_manager")
 
     async def read(self, after_lsn: int, limit: int) -> Chunk:
         raise Closed("publisher")
@@ -217,7 +222,7 @@ class Gone:
 async def test_a_node_that_goes_down_says_what_is_not_known() -> None:
     """P1: 503, and no word that could be taken for an answer about the jobs."""
     ids = JobIds(lambda: 0, lambda bits: 0)
-    service = Service(Gone(), Gone(), Node(), now_ms=lambda: 0, ids=ids)
+    service = Service(Gone(), Gone(), Node(), fleet=NoFleet(), now_ms=lambda: 0, ids=ids)
     status, body, headers = await ask(service, "POST", "/api/v1/jobs", {"kind": "work"})
     assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "draining", "1")
     assert "may or may not have accepted" in body["error"]["message"]

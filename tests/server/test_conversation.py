@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from beaver_actors.codec.wire import Error, EventPush, EventsPush, GapPush, Request, StatusPush
+from beaver_actors.codec.wire import (
+    Error,
+    EventPush,
+    EventsPush,
+    GapPush,
+    LeasePush,
+    NoticePush,
+    Request,
+    StatusPush,
+)
 from beaver_actors.codec.wire_oks import OKS
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.outcome import Outcome, Succeeded
@@ -23,6 +32,8 @@ PUSHES: dict[str, type[msgspec.Struct]] = {
     "event": EventPush,
     "events": EventsPush,
     "gap": GapPush,
+    "lease": LeasePush,
+    "notice": NoticePush,
 }
 
 
@@ -100,6 +111,14 @@ async def test_every_reply_has_exactly_the_documented_fields(autojump_clock: Moc
             {"type": "list"},
             {"type": "status"},
             {"type": "unsubscribe", "subscription": "s1"},
+            {"type": "register", "worker_id": "far", "kinds": ["other"], "queues": {"default": 1}},
+            {"type": "enqueue", "jobs": [{"kind": "other", "id": "c"}]},
+            {"type": "ready", "slots": 1},
+            {"type": "cancel", "job_ids": ["c"]},
+            {"type": "heartbeat", "fences": [1]},
+            {"type": "report", "reports": [{"job_id": "c", "fence": 1, "outcome": "released"}]},
+            {"type": "workers"},
+            {"type": "deregister"},
         ]
         sent: dict[str, Any] = {}
         for number, request in enumerate(requests):
@@ -109,7 +128,7 @@ async def test_every_reply_has_exactly_the_documented_fields(autojump_clock: Moc
             await wait_all_tasks_blocked()
             while client.outbox:
                 seen.add(type(read_strictly(await client.hear(), sent)))
-    assert seen == {ok for oks in OKS.values() for ok in oks} | {Error, StatusPush, EventPush, EventsPush}
+    assert seen == {ok for oks in OKS.values() for ok in oks} | set(PUSHES.values()) - {GapPush} | {Error}
 
 
 def read_strictly(message: dict[str, Any], sent: dict[str, Any]) -> msgspec.Struct:

@@ -9,7 +9,6 @@ import websockets.asyncio.client
 import websockets.sync.client
 import websockets.trio.client
 from hypothesis import given, settings as hypothesis_settings, strategies as st
-from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosedError
 
 from beaver_actors.server.websocket import WebSocket
@@ -22,6 +21,7 @@ from tests.server.support import (
     echo,
     frame,
     limits,
+    log_of_server,
     over_memory,
     read_all,
     read_close,
@@ -32,9 +32,9 @@ from tests.server.support import (
 
 async def test_a_ping_while_the_server_closes_disturbs_nothing() -> None:
     """Guard, over loopback with frames by hand: the library raised here, and took the server along."""
-    with capture_logs() as logs:
+    with log_of_server() as told:
         await ping_a_closing_server()
-    assert logs == []
+    assert told == []
 
 
 async def ping_a_closing_server() -> None:
@@ -178,7 +178,7 @@ def test_no_frames_break_a_connection(parts: list[bytes]) -> None:
             await client.aclose()
         assert not failures
 
-    with capture_logs() as logs:
+    with log_of_server() as told:
         trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert ended == [True]
-    assert logs == []
+    assert told == []

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from beaver_actors.server.guarded_stream import GATHER_BYTES, GuardedStream
+from beaver_actors.server.sockets import address_text
 from beaver_actors.server.websocket import WebSocket, WebSocketClosed
 from tests.server.support import (
     BINARY,
@@ -17,6 +18,7 @@ from tests.server.support import (
     echo,
     frame,
     limits,
+    log_of_server,
     over_memory,
     read_all,
     read_close,
@@ -85,7 +87,11 @@ async def test_a_client_that_never_reads_costs_its_own_connection_only() -> None
     async with serving(flood, settings=settings) as served:
         stream = await served.open_raw()
         await served.assert_serves()
-        await over.wait()
+        with log_of_server() as told:
+            await over.wait()
+        peer = address_text(stream.socket.getsockname())
+        reason = "it took nothing for 0.2 s"
+        assert told == [("WARNING", "a client was cut off", {"peer": peer, "reason": reason})]
         assert sent * 10_000 < 20_000_000  # what the two systems' socket buffers take, and little more
         assert not served.failures
         await served.assert_serves()
@@ -95,10 +101,12 @@ async def test_a_client_that_never_reads_costs_its_own_connection_only() -> None
 async def test_a_client_that_pings_and_never_reads_is_let_go() -> None:
     """Guard, over loopback: pongs are bounded like messages, although the library sends them itself."""
     async with serving(settings=limits(send_timeout=0.2)) as served:
-        async with await served.open_raw() as stream:
-            with contextlib.suppress(trio.BrokenResourceError):
-                while True:
-                    await stream.send_all(frame(PING, bytes(125)) * 1000)
+        with log_of_server() as told:
+            async with await served.open_raw() as stream:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    while True:
+                        await stream.send_all(frame(PING, bytes(125)) * 1000)
+        assert [line.event for line in told] == ["a client was cut off"]
         assert not served.failures
         await served.assert_serves()
 
@@ -132,7 +140,7 @@ async def test_a_socket_that_takes_nothing_is_waited_for() -> None:
                 filled += ours.send(bytes(1000))
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours.dup()))
         client = trio.SocketStream(trio.socket.from_stdlib_socket(theirs.dup()))
-        guarded = GuardedStream(stream, b"", inbox_bytes_max=1, send_timeout=60)
+        guarded = GuardedStream(stream, b"", inbox_bytes_max=1, inbox_messages_max=1, send_timeout=60)
         async with trio.open_nursery() as nursery, client, stream:
             nursery.start_soon(guarded.send_all, b"at last")
             await trio.testing.wait_all_tasks_blocked()

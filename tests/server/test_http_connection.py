@@ -12,7 +12,7 @@ from beaver_actors.server.http import (
 from beaver_actors.server.http_connection import HttpConnection, HttpSettings, close_gently
 from beaver_actors.server.listener import Listener
 from tests.server.asking import SMALL, error_of, get, last, some_routes
-from tests.server.support import read_all, read_until, serving
+from tests.server.support import log_of_server, read_all, read_until, serving
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,15 @@ async def test_what_is_not_http_gets_its_reason_and_the_door(data: bytes, status
         assert words in message
         assert not served.failures
         await served.assert_serves()
+
+
+async def test_what_is_not_http_gets_its_reason_behind_a_head_request_too() -> None:
+    """The connection, over loopback: the refusal has a body although the request before must not have one."""
+    async with serving(routes=some_routes()) as served:
+        answer = await served.ask(get("/jobs", method="HEAD") + b"what\r\n\r\n")
+        assert answer.count(b"HTTP/1.1 ") == 2
+        assert error_of(answer)[:2] == (400, "bad_request")
+        assert not served.failures
 
 
 async def test_a_client_that_stops_half_way_is_no_trouble() -> None:
@@ -134,7 +143,8 @@ async def test_a_slow_head_is_cut_off_in_time(
     expected = 14 if before and not start else 10  # an idle connection may wait for its next first byte
     assert trio.current_time() - started == pytest.approx(expected)
     await server.aclose()
-    assert (await read_all(client)).startswith(b"HTTP/1.1 408 ")
+    expected_error = (408, "bad_request", "the head: expected within 10 s, got a part")
+    assert error_of(await read_all(client)) == expected_error
 
 
 async def test_what_was_last_said_is_read_before_the_connection_breaks() -> None:
@@ -208,3 +218,21 @@ def test_no_bytes_break_a_connection(parts: list[bytes]) -> None:
         assert failures == []
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def test_a_client_that_does_not_take_its_answer_is_cut_off_and_told_of(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """send_timeout, over a stream that is full at once."""
+    client, server = trio.testing.lockstep_stream_pair()
+    http = HttpConnection(server, HttpSettings(send_timeout=20), "192.0.2.1:5555")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.send_all, get("/jobs"))
+        request = await http.read_head()
+        assert request is not None
+        assert await http.read_body(request) is not None
+    with log_of_server() as told:
+        assert not await http.respond(json_response(200, "x" * 1000))
+    fields = {"peer": "192.0.2.1:5555", "reason": "it did not take an answer within 20 s"}
+    assert told == [("WARNING", "a client was cut off", fields)]
+    assert trio.current_time() == 20

@@ -12,7 +12,6 @@ import trio.testing
 import trustme
 import websockets.sync.client
 import websockets.trio.client
-from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
 from beaver_actors.server.auth import Auth
@@ -26,6 +25,7 @@ from tests.server.support import (
     echo,
     frame,
     healthz,
+    log_of_server,
     read_all,
     read_frame,
     read_until,
@@ -92,6 +92,26 @@ async def test_connections_over_the_cap_are_told_to_come_back() -> None:
         await served.assert_serves()
 
 
+async def test_a_crowd_at_the_door_is_counted_and_told_once() -> None:
+    """P11, over loopback: the operator hears of the cap in one line, and not in one for each connection."""
+    turned_away: list[None] = []
+    settings = ListenerSettings(connections_max=1)
+    listener = Listener(Routes(), settings=settings, on_turned_away=lambda: turned_away.append(None))
+    listeners, (address,) = await open_listeners("127.0.0.1", 0)
+    port = int(address.split(":")[1])
+    with log_of_server() as told:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(listener.serve, listeners)
+            async with await trio.open_tcp_stream("127.0.0.1", port):
+                for _ in range(3):
+                    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                        assert (await read_all(stream)).startswith(b"HTTP/1.1 503 ")
+            nursery.cancel_scope.cancel()
+    listeners[0].socket.close()
+    assert len(turned_away) == 3
+    assert [line.fields for line in told] == [{"connections_max": 1, "turned_away": 1}]
+
+
 async def test_half_open_handshakes_by_the_hundred_pass() -> None:
     """Time limit and cap (P11), over loopback: clients that say nothing, or half of something, are let go,
     and while they fill the server a normal client is told so."""
@@ -119,15 +139,15 @@ async def test_running_out_of_descriptors_is_survived() -> None:
     async with serving() as served:
         waiting = socket.socket()  # has its descriptor already
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with capture_logs() as logs:
+        with log_of_server() as told:
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free_descriptor(), hard))
                 waiting.connect(("127.0.0.1", served.port))
-                while not logs:
+                while not told:
                     await trio.lowlevel.checkpoint()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert {entry["event"] for entry in logs} == {"accept_failed"}
+        assert {line.event for line in told} == {"a connection could not be accepted"}
         waiting.setblocking(False)
         async with trio.SocketStream(trio.socket.from_stdlib_socket(waiting)) as stream:
             await stream.send_all(LAST_HEALTH)
@@ -154,12 +174,16 @@ async def test_a_client_that_gives_up_before_it_is_accepted_is_no_trouble() -> N
     routes = Routes()
     routes.add("GET", "/healthz", healthz)
     listeners, _ = await open_listeners("127.0.0.1", 0)
-    async with trio.open_nursery() as nursery, Troubled(listeners[0]) as troubled:
-        await nursery.start(Listener(routes).serve, [troubled])
-        async with await trio.testing.open_stream_to_socket_listener(listeners[0]) as stream:
-            await stream.send_all(LAST_HEALTH)
-            assert (await read_all(stream)).startswith(b"HTTP/1.1 200 ")
-        nursery.cancel_scope.cancel()
+    with log_of_server() as told:
+        async with trio.open_nursery() as nursery, Troubled(listeners[0]) as troubled:
+            await nursery.start(Listener(routes).serve, [troubled])
+            async with await trio.testing.open_stream_to_socket_listener(listeners[0]) as stream:
+                await stream.send_all(LAST_HEALTH)
+                assert (await read_all(stream)).startswith(b"HTTP/1.1 200 ")
+            nursery.cancel_scope.cancel()
+    assert [line.event for line in told] == [
+        "a connection could not be accepted"
+    ]  # three in a row, told once
 
 
 async def test_a_guarded_server_asks_everybody_but_the_health_checker() -> None:

@@ -8,6 +8,7 @@ from importlib import resources
 from beaver_actors.server.http import Request, Response, Routes
 
 FOLDER = resources.files("beaver_actors.server") / "static"
+SCRIPTS = "".join((FOLDER / name).read_text() for name in ("page.mjs", "draw.mjs"))
 
 
 async def _get(path: str) -> Response:
@@ -23,7 +24,9 @@ async def test_the_page_and_all_it_loads_are_served_under_a_policy_that_allows_n
     page = await _get("/")
     text = page.body.decode()
     loaded = re.findall(r'(?:src|href)="([^"]+)"', text)
-    assert {"page.mjs", "page.css", "icon.svg"} <= set(loaded)
+    assert {"page.mjs", "draw.mjs", "page.css", "icon.svg"} <= set(loaded)
+    imported = re.findall(r'from "\./([^"]+)"', SCRIPTS)
+    assert set(imported) <= set(loaded)
     for name in loaded:
         assert (await _get(f"/{name}")).status == 200
     policy = dict(page.headers)["Content-Security-Policy"]
@@ -35,11 +38,11 @@ def test_the_page_has_nothing_inline_and_writes_no_markup() -> None:
     """What a job's name says is shown as text: the policy forbids inline code, and nothing sets HTML."""
     text = (FOLDER / "index.html").read_text()
     assert not re.search(r"\son\w+=|<style|\sstyle=|<script(?![^>]*src=)", text)
-    script = (FOLDER / "page.mjs").read_text()
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", SCRIPTS)
 
 
 def test_every_element_that_the_script_looks_for_is_on_the_page() -> None:
-    ids = set(re.findall(r'\$\("(\w+)"\)', (FOLDER / "page.mjs").read_text()))
+    ids = set(re.findall(r'\$\("([\w-]+)"\)', SCRIPTS))
     assert ids
-    assert ids <= set(re.findall(r'id="(\w+)"', (FOLDER / "index.html").read_text()))
+    ids |= {f"{name}-{what}" for name in ("completed", "enqueued") for what in ("line", "rate", "most")}
+    assert ids <= set(re.findall(r'id="([\w-]+)"', (FOLDER / "index.html").read_text()))

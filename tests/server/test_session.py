@@ -14,15 +14,15 @@ from websockets.trio.client import connect
 
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_decode import Limits
-from beaver_actors.core.answers import Answer, Enqueued
+from beaver_actors.core.answers import Answer, Enqueued, Page
 from beaver_actors.core.commands import Command, Enqueue
 from beaver_actors.core.facts import JobEnqueued
 from beaver_actors.core.job import JobState
 from beaver_actors.kernel.mailbox import Closed, Reply
 from beaver_actors.server.service import Service
-from beaver_actors.server.session import Session, SessionSettings
+from beaver_actors.server.session import LISTED_JOB_BYTES, Session, SessionSettings
 from beaver_actors.server.websocket import WebSocket
-from tests.server.house import Client, House, Node, open_house
+from tests.server.house import Client, House, Node, NoFleet, open_house
 from tests.server.support import serving
 
 JOB = {"kind": "work"}
@@ -88,8 +88,13 @@ class SlowJobs:
     def __init__(self) -> None:
         self.posted: list[tuple[Command, Reply[Answer]]] = []
 
+    has_room = True
+
     async def post(self, command: Command) -> Reply[Answer]:
         await trio.lowlevel.checkpoint()
+        return self.post_nowait(command)
+
+    def post_nowait(self, command: Command) -> Reply[Answer]:
         reply: Reply[Answer] = Reply()
         self.posted.append((command, reply))
         return reply
@@ -114,7 +119,13 @@ class NoStream:
 def service_over(jobs: SlowJobs, **options: Any) -> Service:
     """A service whose job manager the test plays."""
     return Service(
-        jobs, NoStream(), Node(), now_ms=lambda: 0, ids=JobIds(lambda: 0, lambda bits: 0), **options
+        jobs,
+        NoStream(),
+        Node(),
+        fleet=NoFleet(),
+        now_ms=lambda: 0,
+        ids=JobIds(lambda: 0, lambda bits: 0),
+        **options,
     )
 
 
@@ -153,6 +164,26 @@ async def test_too_many_bytes_under_way_stop_the_reading_too(autojump_clock: Moc
         await wait_all_tasks_blocked()
         assert len(jobs.posted) == 2
         jobs.answer(2)
+        client.leave()
+
+
+async def test_pages_that_nobody_has_taken_stop_the_reading_too(autojump_clock: MockClock) -> None:
+    """P11: a list asks in a few bytes for many, so a client that never reads could make the server hold
+    page upon page."""
+    jobs = SlowJobs()
+    client = Client()
+    async with trio.open_nursery() as nursery:
+        settings = SessionSettings(request_bytes_max=2_500 * LISTED_JOB_BYTES)
+        nursery.start_soon(Session(client, service_over(jobs), settings).run)
+        for number in range(5):
+            client.tell({"type": "list", "id": str(number), "limit": 1000})
+        await wait_all_tasks_blocked()
+        assert len(jobs.posted) == 3
+        for _ in range(5):
+            _, reply = jobs.posted.pop(0)
+            reply.give(Page((), None))
+            await wait_all_tasks_blocked()
+        assert [(await client.hear())["re"] for _ in range(5)] == [str(number) for number in range(5)]
         client.leave()
 
 

@@ -16,11 +16,11 @@ async def test_a_port_in_use_is_told_with_what_to_do() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(ListenError) as error:
-            await open_listeners("127.0.0.1", port)
-    assert str(error.value).startswith(
-        f"address already in use: 127.0.0.1:{port} (another server? use --listen"
-    )
+        for option in ("--listen", "--metrics-listen"):
+            with pytest.raises(ListenError) as error:
+                await open_listeners("127.0.0.1", port, option)
+            expected = f"address already in use: 127.0.0.1:{port} (another server? use {option} HOST:PORT"
+            assert str(error.value).startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from beaver_actors.kernel.mailbox import Reply
 from beaver_actors.server.service import Service
 from beaver_actors.server.session import Session, SessionSettings
 from beaver_actors.testing.strategies import histories
-from tests.server.house import Client, House, Node, open_house
+from tests.server.house import Client, House, Node, NoFleet, open_house
 
 COMPLETED = JobState.COMPLETED
 EVENTS = {"type": "subscribe", "topic": "events"}
@@ -276,7 +276,12 @@ class CountingJobs:
     def __init__(self, head: int) -> None:
         self._head = head
 
+    has_room = True
+
     async def post(self, command: Command) -> Reply[Answer]:
+        return self.post_nowait(command)
+
+    def post_nowait(self, command: Command) -> Reply[Answer]:
         reply: Reply[Answer] = Reply()
         reply.give(Status(self._head, {}, (), {}, {}))
         return reply
@@ -298,7 +303,7 @@ def test_events_are_contiguous_or_the_hole_is_told(facts: list[Fact], data: st.D
     async def main() -> list[tuple[int, int, str]]:
         stream = TrimmedStream(facts, kept_from, sizes)
         ids = JobIds(lambda: 0, lambda bits: 0)
-        service = Service(CountingJobs(head), stream, Node(), now_ms=lambda: 0, ids=ids)
+        service = Service(CountingJobs(head), stream, Node(), fleet=NoFleet(), now_ms=lambda: 0, ids=ids)
         client = Client()
         pieces: list[tuple[int, int, str]] = []
         with trio.fail_after(60):

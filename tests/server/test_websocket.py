@@ -11,7 +11,6 @@ import trio_websocket
 import websockets.asyncio.client
 import websockets.sync.client
 import websockets.trio.client
-from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosedError
 
 from beaver_actors.server.websocket import WebSocket
@@ -22,6 +21,7 @@ from tests.server.support import (
     TEXT,
     frame,
     limits,
+    log_of_server,
     over_memory,
     read_all,
     read_close,
@@ -82,13 +82,13 @@ async def test_a_handler_that_raises_costs_its_connection_only() -> None:
 
     async with serving(fail) as served:
         async with websockets.trio.client.connect(served.url("/api/v1/ws"), proxy=None) as neighbour:
-            with capture_logs() as logs:
+            with log_of_server() as told:
                 async with websockets.trio.client.connect(served.url(), proxy=None) as client:
                     await client.send("go")
                     with pytest.raises(ConnectionClosedError):
                         await client.recv()
                     assert (client.close_code, client.close_reason) == (1011, "internal error")
-            assert [entry["event"] for entry in logs] == ["websocket_handler_failed"]
+            assert [line.event for line in told] == ["a session failed"]
             assert len(served.failures) == 1
             await neighbour.send("and you?")
             assert await neighbour.recv() == "and you?"
@@ -212,11 +212,11 @@ async def test_an_unknown_fault_of_the_library_ends_one_connection(monkeypatch: 
             patch.setattr(trio_websocket.WebSocketConnection, "_handle_ping_event", fault)
             stream = await served.open_raw()
         async with stream:
-            with capture_logs() as logs:
+            with log_of_server() as told:
                 await stream.send_all(frame(PING, b"boom"))
                 assert await read_close(stream) == (1011, "internal error")
                 assert await read_all(stream) == b""
-            assert [entry["event"] for entry in logs] == ["websocket_library_failed"]
+            assert [line.event for line in told] == ["the WebSocket library failed"]
         await neighbour.send_all(frame(PING, b"and you?"))
         assert await read_frame(neighbour) == (PONG, b"and you?")
         await served.assert_serves()

@@ -19,6 +19,7 @@ from tests.server.support import (
     PONG,
     TEXT,
     frame,
+    log_of_server,
     over_memory,
     read_all,
     read_close,
@@ -33,7 +34,10 @@ async def test_a_silent_client_is_asked_and_let_go(autojump_clock: trio.testing.
     async with over_memory(ping_interval=20, ping_timeout=15, close_timeout=5) as (client, failures):
         assert (await read_frame(client))[0] == PING
         assert trio.current_time() == pytest.approx(20)
-        assert await read_close(client) == (1011, "no answer to a ping within 15 s")
+        reason = "no answer to a ping within 15 s"
+        with log_of_server() as told:
+            assert await read_close(client) == (1011, reason)
+        assert [(line.event, line.fields["reason"]) for line in told] == [("a client was cut off", reason)]
         assert trio.current_time() == pytest.approx(35)
         assert await read_all(client) == b""
         assert trio.current_time() <= 35 + 5 + 1.1  # it may say goodbye, and read its last frames
@@ -135,6 +139,25 @@ async def test_a_connection_ends_although_its_handler_goes_on(autojump_clock: tr
         assert trio.current_time() == started + 31
         await client.aclose()
     assert not failures
+
+
+async def test_a_client_that_is_deaf_and_dumb_is_told_of_once(autojump_clock: trio.testing.MockClock) -> None:
+    """Log, over memory that is full at once: it takes neither messages nor pings, and the end of both its
+    time limits is the end of one connection."""
+
+    async def speak(opened: WebSocket) -> None:
+        with contextlib.suppress(WebSocketClosed):
+            while True:
+                await opened.send("x" * 1000)
+
+    limits = {"ping_interval": 20.0, "ping_timeout": 8.0, "send_timeout": 30.0, "close_timeout": 5.0}
+    with log_of_server() as told:
+        async with over_memory(speak, lockstep=True, **limits) as (client, failures):
+            await trio.sleep(60)
+            await read_all(client)
+            await client.aclose()
+    assert not failures
+    assert [line.event for line in told] == ["a client was cut off"]
 
 
 async def test_leaving_the_node_cuts_connections_at_once(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,18 +1,20 @@
 // The live page: one WebSocket, two subscriptions, and a reconnect that goes on where it left off.
-// It shows what the server says and decides nothing; see docs/protocol.md for the messages.
+// It takes what the server says to draw.mjs and decides nothing; see docs/protocol.md for the messages.
 
-const STATES = ["scheduled", "pending", "in_flight", "completed", "dead", "cancelled"];
-const EVENTS_SHOWN = 12;
-const SECONDS_SHOWN = 120;
+import { $, drawChart, showAlerts, showEvents, showJob, showQueues, showStates, showTotals, upFor } from "./draw.mjs";
 
-const $ = (id) => document.getElementById(id);
-const number = new Intl.NumberFormat("en").format;
+const EVENTS_SHOWN = 15;
+const STATUS_SECONDS = 0.5;
+const SAMPLES_SHOWN = 240; // two minutes of them
+const RATE_SAMPLES = 4; // the number beside the chart is their mean: it should be readable
 
+let socket = null;
+let connected = false;
 let lsn = null; // the last event seen: where to go on after a reconnect
 let before = null; // the status before, for rates
 let retryMs = 250;
-const rates = [];
-const events = [];
+const samples = []; // {completed, enqueued} a second; null while there was no connection
+let events = [];
 
 function connect() {
   const secret = sessionStorage.getItem("token");
@@ -22,71 +24,89 @@ function connect() {
     const base64 = btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
     protocols.push(`beaver.bearer.${base64}`);
   }
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, protocols);
-  let opened = false;
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, protocols);
   socket.onopen = () => {
-    opened = true;
+    connected = true;
     retryMs = 250;
     $("token").hidden = true;
-    socket.send(JSON.stringify({ type: "subscribe", id: "status", topic: "status", interval: 0.5 }));
-    const resume = lsn === null ? {} : { from_lsn: lsn + 1 };
-    socket.send(JSON.stringify({ type: "subscribe", id: "events", topic: "events", ...resume }));
+    ask({ type: "subscribe", id: "status", topic: "status", interval: STATUS_SECONDS });
+    ask({ type: "subscribe", id: "events", topic: "events", batch: 500, ...(lsn === null ? {} : { from_lsn: lsn + 1 }) });
   };
   socket.onmessage = (message) => receive(JSON.parse(message.data));
-  socket.onclose = () => {
-    $("connection").textContent = "connection lost; trying again …";
-    $("connection").className = "lost";
-    // A browser does not say why it could not connect; a missing token is the usual reason at the first try.
-    $("token").hidden = opened || before !== null;
+  socket.onclose = async () => {
+    connected = false;
     before = null;
+    say("connection lost; trying again …", "lost");
+    const needed = await tokenNeeded(secret);
+    $("token").hidden = !needed;
+    if (needed) say(secret ? "this token is not the server's" : "this server asks for a token", "lost");
     setTimeout(connect, retryMs * (0.5 + Math.random()));
     retryMs = Math.min(retryMs * 2, 5000);
   };
 }
 
+// A browser does not tell a page why a WebSocket was refused; the same question over HTTP is answered.
+async function tokenNeeded(secret) {
+  try {
+    const headers = secret ? { Authorization: `Bearer ${secret}` } : {};
+    return (await fetch("/api/v1/status", { headers, cache: "no-store" })).status === 401;
+  } catch {
+    return false; // nobody is there
+  }
+}
+
+function ask(message) {
+  socket.send(JSON.stringify(message));
+}
+
+function say(text, look) {
+  $("connection").textContent = text;
+  $("connection").className = look;
+  $("figures").className = look === "lost" ? "stale" : "";
+}
+
 function receive(message) {
   if (message.type === "status") showStatus(message.status);
-  else if (message.type === "event") note(message);
-  else if (message.type === "gap") {
-    lsn = message.to;
-    remember(`${message.from}–${message.to}`, "", "not kept any more", "");
-  }
+  else if (message.type === "events") note(message.events);
+  else if (message.type === "gap") note([{ ...message, lsn: message.to }]);
+  else if (message.re === "events" && message.code === "bad_request" && lsn !== null) {
+    lsn = null; // the data directory went back to a copy: what was seen here is not what happened there
+    socket.close();
+  } else if (message.re?.startsWith("job ")) showJob(message.re.slice(4), message.job ?? message.message);
 }
 
 function showStatus(status) {
   const up = (Date.parse(status.at) - Date.parse(status.started_at)) / 1000;
-  $("connection").className = "";
-  $("connection").textContent =
-    `version ${status.version} · up ${duration(up)} · LSN ${number(status.lsn)} · ${status.workers} workers` +
-    (status.draining ? " · stopping" : "") + (status.storage_full ? " · THE DISK IS FULL: new jobs are refused" : "");
-  fill($("states"), STATES.map((state) => tile(state, status.states[state])));
+  const number = new Intl.NumberFormat("en").format;
+  say(
+    `version ${status.version} · up ${upFor(up)} · LSN ${number(status.lsn)} · ${status.workers} workers` +
+      ` · ${number(status.sessions)} ${status.sessions === 1 ? "connection" : "connections"}`,
+    "live",
+  );
   if (before !== null) {
     const seconds = (Date.parse(status.at) - Date.parse(before.at)) / 1000;
-    rates.push(seconds > 0 ? (status.totals.completed - before.totals.completed) / seconds : 0);
-    if (rates.length > SECONDS_SHOWN) rates.shift();
+    const rate = (total) => (seconds > 0 ? (status.totals[total] - before.totals[total]) / seconds : 0);
+    sample({ completed: rate("completed"), enqueued: rate("enqueued") });
   }
   before = status;
-  $("rate").textContent = number(Math.round(rates.at(-1) ?? 0));
-  drawRates();
-  const unknown = Object.entries(status.unknown_kinds).map(([kind, count]) => `${kind} (${number(count)})`);
-  $("totals").textContent =
-    ["enqueued", "started", "completed", "failed", "rescued"].map((word) => `${number(status.totals[word])} ${word}`).join(" · ") +
-    (unknown.length ? ` · no worker runs: ${unknown.join(", ")}` : "");
-  fill($("queues"), Object.entries(status.queues).map(([name, queue]) => {
-    const waits = queue.oldest_pending_at ? duration((Date.parse(status.at) - Date.parse(queue.oldest_pending_at)) / 1000) : "";
-    const counts = STATES.slice(0, 5).map((state) => number(queue.states[state]));
-    return row([name + (queue.paused ? " (paused)" : ""), ...counts, waits]);
-  }));
+  showAlerts(status);
+  showStates(status.states);
+  showTotals(status);
+  showQueues(status);
 }
 
-function note(event) {
-  lsn = event.lsn;
-  remember(event.lsn, event.at.slice(11, 23), event.event, event.job_id ?? event.queue);
+function sample(rates) {
+  samples.push(rates);
+  if (samples.length > SAMPLES_SHOWN) samples.shift();
+  const latest = samples.slice(-RATE_SAMPLES).filter(Boolean);
+  const mean = (name) => latest.reduce((sum, one) => sum + one[name], 0) / Math.max(1, latest.length);
+  drawChart(samples, SAMPLES_SHOWN, { completed: mean("completed"), enqueued: mean("enqueued") });
 }
 
-function remember(...cells) {
-  events.unshift(cells);
-  events.length = Math.min(events.length, EVENTS_SHOWN);
+function note(news) {
+  if (news.length === 0) return;
+  lsn = news.at(-1).lsn;
+  events = [...news.slice(-EVENTS_SHOWN).reverse(), ...events].slice(0, EVENTS_SHOWN);
   schedule();
 }
 
@@ -97,46 +117,20 @@ function schedule() {
   scheduled = true;
   requestAnimationFrame(() => {
     scheduled = false;
-    fill($("events"), events.map(row));
+    showEvents(events);
   });
-}
-
-function drawRates() {
-  const most = Math.max(1, ...rates);
-  const points = rates.map((rate, place) => `${((place + SECONDS_SHOWN - rates.length) / (SECONDS_SHOWN - 1)) * 120},${29 - (rate / most) * 28}`);
-  $("line").setAttribute("d", points.length > 1 ? `M${points.join("L")}` : "");
-}
-
-function tile(state, count) {
-  const box = document.createElement("div");
-  if (state === "dead" && count > 0) box.className = "bad";
-  const value = document.createElement("b");
-  value.textContent = number(count);
-  const name = document.createElement("span");
-  name.textContent = state.replace("_", " ");
-  box.append(value, name);
-  return box;
-}
-
-function row(cells) {
-  const line = document.createElement("tr");
-  for (const text of cells) line.append(Object.assign(document.createElement("td"), { textContent: text }));
-  return line;
-}
-
-function fill(parent, children) {
-  parent.replaceChildren(...children);
-}
-
-function duration(seconds) {
-  if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
 }
 
 $("token").onsubmit = (event) => {
   event.preventDefault();
   sessionStorage.setItem("token", $("secret").value);
+  retryMs = 250;
 };
 
+$("events").onclick = (event) => {
+  const id = event.target.dataset?.job;
+  if (id && connected) ask({ type: "get", id: `job ${id}`, job_id: id });
+};
+
+setInterval(() => connected || sample(null), STATUS_SECONDS * 1000);
 connect();

@@ -1,0 +1,93 @@
+"""JSON text of arguments, results and progress, without silent losses.
+
+The server keeps such text as it came and looks at no value in it. This file alone decides which Python values
+can become such text, and what a reader gets for a number that it cannot hold. What is stored stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import msgspec
+
+from beaver_actors.codec.wire_fields import DEPTH_MAX
+
+INT64_MIN = -(2**63)
+UINT64_MAX = 2**64 - 1
+
+
+def encode_json(value: object) -> bytes:
+    """Write a value as JSON text. What JSON cannot carry is refused, never changed.
+
+    Args:
+        value: what msgspec can write: None, bool, int, float, str, list, tuple, dict, dataclass, Struct, and
+            values with a customary text form such as datetime, UUID and Decimal.
+
+    Raises:
+        TypeError: a part of it has no JSON form.
+        ValueError: a part of it is NaN or infinite, is no valid Unicode, lies too deep, or contains itself.
+    """
+    try:
+        text = msgspec.json.encode(value)
+        # msgspec writes NaN and infinity as null, so only a text with a null in it need be looked through;
+        # and only one with many brackets can be deeper than every reader can follow.
+        if b"null" in text or text.count(b"[") + text.count(b"{") > DEPTH_MAX:
+            _check(msgspec.to_builtins(value))
+    except RecursionError:
+        raise ValueError("it is nested too deeply, or contains itself") from None
+    except TypeError as error:
+        raise TypeError(str(error)) from None
+    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def tame_numbers(text: bytes, *, int64: bool = False) -> bytes:
+    """Put numbers that cannot be held in quotes, so that a reader gets them as text, digit for digit.
+
+    Args:
+        text: JSON; what is no JSON is still none afterwards.
+        int64: whether whole numbers beyond 64 bits are such too; else only what is beyond a double is.
+
+    Returns:
+        The same text, but for those numbers.
+    """
+    if not _PERHAPS_TOO_LARGE.search(text):
+        return text
+
+    def tamed(token: re.Match[bytes]) -> bytes:
+        if token[0].startswith(b'"') or _can_be_held(token[0], int64):
+            return token[0]
+        return b'"%b"' % token[0]
+
+    return _STRING_OR_NUMBER.sub(tamed, text)
+
+
+_PERHAPS_TOO_LARGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{19}")
+"""What is beyond 64 bits has 19 digits at least, or three of exponent; so may innocent text."""
+_STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9][0-9.eE+-]*+')
+
+
+def _can_be_held(number: bytes, int64: bool) -> bool:
+    try:
+        value = msgspec.json.decode(number)
+    except msgspec.DecodeError:
+        return False
+    return not int64 or isinstance(value, float) or INT64_MIN <= value <= UINT64_MAX
+
+
+def _check(tree: object) -> None:
+    """Refuse a tree of plain values with a NaN or an infinity in it, or with too many levels. Level by level,
+    not by recursion: the tree may be deep."""
+    level: list[object] = [tree]
+    for depth in range(DEPTH_MAX + 1):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{value} is not a JSON number")
+            if isinstance(value, dict | list | tuple):
+                if depth == DEPTH_MAX:
+                    raise ValueError(f"it has more than {DEPTH_MAX} levels of lists and objects")
+                below.extend(value.values() if isinstance(value, dict) else value)
+        level = below

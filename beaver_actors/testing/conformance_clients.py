@@ -1,0 +1,339 @@
+"""What the protocol says to clients, as checks. Each check is a function whose first line says what it holds
+the server to; it raises `Unfit` with what came instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from beaver_actors.testing.conformance_peer import Message, Peer, Target, Unfit, expect
+
+JOB_FIELDS = frozenset({
+    "id", "kind", "args", "queue", "priority", "state", "run_at", "max_attempts", "timeout", "backoff",
+    "expires_at", "retention", "tags", "meta", "created_at", "started_at", "finished_at", "attempt",
+    "rescues", "fence", "worker_id", "cancel_requested", "reason", "waits_for", "progress", "result",
+    "errors", "lsn",
+})  # fmt: skip
+STATES = frozenset({"scheduled", "pending", "blocked", "in_flight", "completed", "dead", "cancelled"})
+
+
+async def enqueue_and_get(target: Target) -> None:
+    """Enqueue answers with a receipt for each job and a position; get shows all fields; defaults hold."""
+    async with target.connect() as peer:
+        kind, first, second = target.fresh("kind"), target.fresh("job"), target.fresh("job")
+        reply = await peer.done(
+            "enqueue", jobs=[{"kind": kind, "id": first, "args": {"n": 1}}, {"kind": kind, "id": second}]
+        )
+        receipts = [{"id": first, "duplicate": False}, {"id": second, "duplicate": False}]
+        expect(reply["jobs"] == receipts, f"expected {receipts}, got {reply['jobs']!r}")
+        expect(isinstance(reply["lsn"], int), f"expected lsn to be a number, got {reply['lsn']!r}")
+        job = (await peer.done("get", job_id=first))["job"]
+        expect(job.keys() >= JOB_FIELDS, f"fields are missing: {sorted(JOB_FIELDS - job.keys())}")
+        defaults = {
+            "id": first, "kind": kind, "args": {"n": 1}, "queue": "default", "priority": 0,
+            "state": "pending", "attempt": 0, "fence": 0, "tags": [], "meta": {}, "result": None,
+            "waits_for": "unknown_kind",
+        }  # fmt: skip
+        wrong = {name: job[name] for name, value in defaults.items() if job[name] != value}
+        expect(not wrong, f"a fresh job shows {wrong}")
+        made = await peer.done("enqueue", jobs=[{"kind": kind}])
+        expect(made["jobs"][0]["id"] != first, "an id was made up twice")
+        await peer.done("delete", job_ids=[first, second, made["jobs"][0]["id"]])
+
+
+async def repeating_is_harmless(target: Target) -> None:
+    """The same id with the same content is a duplicate; with other content a conflict, and nothing is taken
+    (P5)."""
+    async with target.connect() as peer:
+        kind, name, other = target.fresh("kind"), target.fresh("job"), target.fresh("job")
+        job = {"kind": kind, "id": name, "args": {"a": 1}}
+        await peer.done("enqueue", jobs=[job])
+        again = await peer.done("enqueue", jobs=[job])
+        expect(again["jobs"] == [{"id": name, "duplicate": True}], f"sent twice, answered {again['jobs']!r}")
+        changed = {**job, "args": {"a": 2}}
+        await peer.refused("conflict", "enqueue", jobs=[{"kind": kind, "id": other}, changed])
+        await peer.refused("not_found", "get", job_id=other)
+        await peer.done("delete", job_ids=[name])
+
+
+async def listing(target: Target) -> None:
+    """List filters, shows the newest first, and pages without leaving out or repeating."""
+    async with target.connect() as peer:
+        kind, queue = target.fresh("kind"), target.fresh("queue")
+        names = [target.fresh("job") for _ in range(5)]
+        for name in names:
+            job = {"kind": kind, "id": name, "queue": queue, "tags": ["conformance"]}
+            await peer.done("enqueue", jobs=[job])
+        filters = {"kind": kind, "queue": queue, "tag": "conformance", "state": "pending", "limit": 2}
+        found: list[str] = []
+        after = None
+        for _ in range(20):
+            page = await peer.done("list", **filters, after=after)
+            found += [job["id"] for job in page["jobs"]]
+            after = page["next"]
+            if after is None:
+                break
+        expect(found == names[::-1], f"expected {names[::-1]}, got {found}")
+        await peer.done("delete", job_ids=names)
+
+
+async def changing(target: Target) -> None:
+    """Cancel, retry and delete tell for each job, in order, what became of it."""
+    async with target.connect() as peer:
+        kind, name = target.fresh("kind"), target.fresh("job")
+        await peer.done("enqueue", jobs=[{"kind": kind, "id": name}])
+        for word, changed, code, state in (
+            ("retry", False, "conflict", "pending"),
+            ("cancel", True, None, "cancelled"),
+            ("cancel", False, "conflict", "cancelled"),
+            ("retry", True, None, "pending"),
+            ("delete", True, None, None),
+            ("delete", False, "not_found", None),
+        ):
+            reply = await peer.done(word, job_ids=[name, "nobody.at.all"])
+            wanted = {"name": name, "changed": changed, "code": code, "state": state}
+            expect(reply["changes"][0] == wanted, f"{word}: expected {wanted}, got {reply['changes'][0]!r}")
+            expect(reply["changes"][1]["code"] == "not_found", f"{word} of nobody: {reply['changes'][1]!r}")
+            expect(isinstance(reply["lsn"], int), f"{word}: expected lsn to be a number")
+
+
+async def pausing(target: Target) -> None:
+    """A paused queue says so; an unknown one can be paused, and not resumed."""
+    async with target.connect() as peer:
+        queue = target.fresh("queue")
+        await peer.refused("not_found", "resume", queue=queue)
+        paused = await peer.done("pause", queue=queue)
+        expect(paused["changes"][0]["changed"] is True, f"pause: {paused!r}")
+        again = await peer.done("pause", queue=queue)
+        expect(again["changes"][0]["changed"] is False, f"pause twice: {again!r}")
+        status = (await peer.done("status"))["status"]
+        expect(status["queues"][queue]["paused"] is True, f"the status shows {status['queues'][queue]!r}")
+        await peer.done("resume", queue=queue)
+
+
+async def status_and_workers(target: Target) -> None:
+    """The status has all its parts; a list of workers is a list."""
+    async with target.connect() as peer:
+        status = (await peer.done("status"))["status"]
+        expect(status["states"].keys() >= STATES, f"states: {sorted(status['states'])}")
+        for name in (
+            "at",
+            "lsn",
+            "queues",
+            "totals",
+            "unknown_kinds",
+            "storage_full",
+            "draining",
+            "version",
+            "fleet",
+        ):
+            expect(name in status, f"the status lacks {name}")
+        expect(isinstance((await peer.done("workers"))["workers"], list), "workers is no list")
+
+
+async def replies_in_order(target: Target) -> None:
+    """Requests sent without waiting are answered in their order, and judged in it."""
+    async with target.connect() as peer:
+        kind, name = target.fresh("kind"), target.fresh("job")
+        sent = [await peer.post("enqueue", jobs=[{"kind": kind, "id": name}])]
+        sent += [await peer.post("get", job_id=name) for _ in range(20)]
+        sent.append(await peer.post("delete", job_ids=[name]))
+        sent.append(await peer.post("get", job_id=name))
+        replies = [await peer.reply(request_id) for request_id in sent]
+        expect([reply["type"] for reply in replies] == ["ok"] * 22 + ["error"], "judged in another order")
+
+
+async def events(target: Target) -> None:
+    """Events come in order with their positions, from where one asks; filters, batches, resuming, an end
+    (P10)."""
+    async with target.connect() as peer, target.connect() as doer:
+        kind, names = target.fresh("kind"), [target.fresh("job") for _ in range(4)]
+        begun = await peer.done("subscribe", topic="events", filter={"job_ids": names})
+        for name in names:
+            await doer.done("enqueue", jobs=[{"kind": kind, "id": name}])
+        await doer.done("cancel", job_ids=names[:1])
+        seen = [await peer.push("event") for _ in range(5)]
+        told = [(event["event"], event["job_id"]) for event in seen]
+        wanted = [("job_enqueued", name) for name in names] + [("job_cancelled", names[0])]
+        expect(told == wanted, f"expected {wanted}, got {told}")
+        lsns = [event["lsn"] for event in seen]
+        expect(lsns == sorted(set(lsns)) and lsns[0] > begun["lsn"], f"positions {lsns} after {begun['lsn']}")
+        expect(
+            all(event["subscription"] == begun["subscription"] for event in seen),
+            "another subscription's name",
+        )
+        await peer.done("unsubscribe", subscription=begun["subscription"])
+        await peer.refused("not_found", "unsubscribe", subscription=begun["subscription"])
+        names_wanted = {"job_ids": names, "events": ["job_enqueued"]}
+        again = await peer.done("subscribe", topic="events", from_lsn=lsns[1], batch=2, filter=names_wanted)
+        batched: list[Message] = []
+        while len(batched) < 3:
+            push = await peer.push("events")
+            expect(1 <= len(push["events"]) <= 2, f"a batch of {len(push['events'])}, asked for up to 2")
+            batched += push["events"]
+        expect([event["lsn"] for event in batched] == lsns[1:4], f"resumed with {batched!r:.300}")
+        await peer.done("unsubscribe", subscription=again["subscription"])
+        await peer.refused("bad_request", "subscribe", "from_lsn", topic="events", from_lsn=lsns[-1] + 10**9)
+        await doer.done("delete", job_ids=names)
+
+
+async def status_pushes(target: Target) -> None:
+    """The status is pushed at once, and then at the interval."""
+    async with target.connect() as peer:
+        begun = await peer.done("subscribe", topic="status", interval=0.1)
+        for _ in range(3):
+            push = await peer.push("status")
+            expect(push["subscription"] == begun["subscription"], "another subscription's name")
+            expect("states" in push["status"], "a status without states")
+
+
+async def both_forms(target: Target) -> None:
+    """CBOR says the same as JSON, and a reply has the form of its request."""
+    async with target.connect() as peer, target.connect("cbor") as other:
+        kind, name = target.fresh("kind"), target.fresh("job")
+        await other.done("enqueue", jobs=[{"kind": kind, "id": name, "args": {"x": [1, 2.5, None, "ü"]}}])
+        one = (await peer.done("get", job_id=name))["job"]
+        two = (await other.done("get", job_id=name))["job"]
+        expect(one == two, f"JSON shows {one!r}, CBOR {two!r}")
+        await peer.done("delete", job_ids=[name])
+
+
+async def garbage(target: Target) -> None:
+    """What is no request gets an error, with the request's id where it can be read, and the connection
+    lives."""
+    async with target.connect() as peer:
+        for text, code, re in (
+            ("", "bad_request", None),
+            ("[]", "bad_request", None),
+            ("{", "bad_request", None),
+            ('{"type":"status"}', "bad_request", None),
+            ('{"type":"status","id":7}', "bad_request", None),
+            ('{"type":"invented","id":"x"}', "unsupported", "x"),
+            ('{"type":"get","id":"x"}', "bad_request", "x"),
+            ('{"type":"get","id":"x","job_id":"a","more":1}', "bad_request", "x"),
+            ('{"type":"status","id":"%s"}' % ("i" * 201), "bad_request", None),
+        ):
+            await peer.send_raw(text)
+            error = await peer.receive()
+            expect(error["type"] == "error", f"{text!r:.60} was answered with {error!r:.200}")
+            expect(
+                error["code"] == code and error["re"] == re,
+                f"{text!r:.60}: expected {code}, got {error!r:.300}",
+            )
+        await peer.done("status")
+
+
+async def large_messages_end_the_connection(target: Target) -> None:
+    """A message beyond the server's limit is not read to its end: the connection is closed with 1009."""
+    async with target.connect() as peer:
+        said = {"worker_id": target.fresh("worker"), "kinds": [target.fresh("kind")]}
+        limits = (await peer.done("register", **said))["limits"]
+        await peer.done("deregister")
+        try:
+            await peer.send_raw(" " * (limits["message_bytes"] + 1))
+        except trio.BrokenResourceError:
+            return
+        why = await peer.closed()
+        expect("1009" in why or "too_large" in why or why == "broken", f"it ended otherwise: {why}")
+
+
+async def subscriptions_are_bounded(target: Target) -> None:
+    """A connection holds 32 subscriptions, and no more."""
+    async with target.connect() as peer:
+        for _ in range(32):
+            await peer.done("subscribe", topic="events", filter={"kind": target.name})
+        await peer.refused("overloaded", "subscribe", topic="events", filter={"kind": target.name})
+
+
+def job(**fields: Any) -> dict[str, Any]:
+    """An enqueue of one job with these fields."""
+    return {"jobs": [{"kind": "conformance.refused", **fields}]}
+
+
+def _deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"deeper": value}
+    return value
+
+
+REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("enqueue", "bad_request", "jobs", {}),
+    ("enqueue", "bad_request", "jobs", {"jobs": []}),
+    ("enqueue", "bad_request", "jobs", {"jobs": {}}),
+    ("enqueue", "too_large", "jobs", {"jobs": [{"kind": "conformance.refused"}] * 100_001}),
+    ("enqueue", "bad_request", "jobs[0].kind", {"jobs": [{}]}),
+    ("enqueue", "bad_request", "jobs[0].kind", job(kind=7)),
+    ("enqueue", "bad_request", "jobs[0].kind", job(kind="a b")),
+    ("enqueue", "bad_request", "jobs[0].kind", job(kind="x" * 201)),
+    ("enqueue", "bad_request", "jobs[0].id", job(id="")),
+    ("enqueue", "bad_request", "jobs[0].id", job(id="x" * 201)),
+    ("enqueue", "bad_request", "jobs[0].id", job(id="a b")),
+    ("enqueue", "bad_request", "jobs[0].args", job(args=[1])),
+    ("enqueue", "bad_request", "jobs[0].args", job(args=_deep(65))),
+    ("enqueue", "bad_request", "jobs[0].queue", job(queue="x" * 129)),
+    ("enqueue", "bad_request", "jobs[0].priority", job(priority=101)),
+    ("enqueue", "bad_request", "jobs[0].priority", job(priority=1.5)),
+    ("enqueue", "bad_request", "jobs[0].run_at", job(run_at="tomorrow")),
+    ("enqueue", "bad_request", "jobs[0].delay", job(delay="1 parsec")),
+    ("enqueue", "bad_request", "jobs[0].delay", job(delay=1, run_at="2999-01-01T00:00:00Z")),
+    ("enqueue", "bad_request", "jobs[0].max_attempts", job(max_attempts=0)),
+    ("enqueue", "bad_request", "jobs[0].max_attempts", job(max_attempts=1001)),
+    ("enqueue", "bad_request", "jobs[0].timeout", job(timeout=0)),
+    ("enqueue", "bad_request", "jobs[0].backoff", job(backoff={"kind": "list", "delays": []})),
+    ("enqueue", "bad_request", "jobs[0].backoff", job(backoff={"kind": "invented"})),
+    ("enqueue", "bad_request", "jobs[0].backoff", job(backoff={"kind": "polynomial", "exponent": 11})),
+    ("enqueue", "bad_request", "jobs[0].expires_at", job(expires_at="2026-01-01")),
+    ("enqueue", "bad_request", "jobs[0].retention", job(retention=-1)),
+    ("enqueue", "bad_request", "jobs[0].tags", job(tags=["x"] * 21)),
+    ("enqueue", "bad_request", "jobs[0].tags[0]", job(tags=["x" * 101])),
+    ("enqueue", "too_large", "jobs[0].meta", job(meta={"x": "y" * 16_384})),
+    ("enqueue", "bad_request", "jobs[0].prioriti", job(prioriti=1)),
+    ("get", "bad_request", "job_id", {}),
+    ("get", "bad_request", "job_id", {"job_id": ""}),
+    ("get", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
+    ("list", "bad_request", "state", {"state": "asleep"}),
+    ("list", "bad_request", "limit", {"limit": 0}),
+    ("list", "bad_request", "limit", {"limit": 1001}),
+    ("list", "bad_request", "after", {"after": -1}),
+    ("list", "bad_request", "reason", {"reason": "bored"}),
+    ("subscribe", "bad_request", "topic", {"topic": "weather"}),
+    ("subscribe", "bad_request", "interval", {"topic": "status", "interval": 0.01}),
+    ("subscribe", "bad_request", "interval", {"topic": "events", "interval": 1}),
+    ("subscribe", "bad_request", "from_lsn", {"topic": "status", "from_lsn": 1}),
+    ("subscribe", "bad_request", "from_lsn", {"topic": "events", "from_lsn": -1}),
+    ("subscribe", "bad_request", "batch", {"topic": "events", "batch": 1001}),
+    ("subscribe", "bad_request", "filter.events[0]", {"topic": "events", "filter": {"events": ["job_lost"]}}),
+    ("subscribe", "bad_request", "filter.job_ids", {"topic": "events", "filter": {"job_ids": []}}),
+    ("unsubscribe", "not_found", "s99", {"subscription": "s99"}),
+    ("cancel", "bad_request", "job_ids", {"job_ids": []}),
+    ("cancel", "bad_request", "job_ids", {"job_ids": ["x"] * 1001}),
+    ("retry", "bad_request", "job_ids", {"job_ids": "x"}),
+    ("delete", "bad_request", "job_ids[1]", {"job_ids": ["x", ""]}),
+    ("pause", "bad_request", "queue", {"queue": ""}),
+    ("resume", "bad_request", "queue", {}),
+)
+"""Request, code, what the message names, fields."""
+
+
+async def refusals(target: Target) -> None:
+    """Each wrong value is refused with its code, in a message that names the field; the connection lives."""
+    async with target.connect() as peer:
+        await hold(peer, REFUSALS)
+
+
+async def hold(peer: Peer, table: tuple[tuple[str, str, str, dict[str, Any]], ...]) -> None:
+    """Have each line of a table refused."""
+    for kind, code, naming, fields in table:
+        try:
+            await peer.refused(code, kind, naming, **fields)
+        except Unfit as error:
+            raise Unfit(f"{kind} with a wrong {naming}: {error}") from None
+
+
+CHECKS = (
+    enqueue_and_get, repeating_is_harmless, listing, changing, pausing, status_and_workers, replies_in_order,
+    events, status_pushes, both_forms, garbage, refusals, subscriptions_are_bounded,
+    large_messages_end_the_connection,
+)  # fmt: skip

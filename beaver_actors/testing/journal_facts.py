@@ -1,0 +1,128 @@
+"""Facts that can happen, drawn from a seed: every kind, every state and every optional field in time.
+
+They follow the table of transitions and nothing else: no policy, no clock, no command. That is enough for
+whatever carries facts without understanding them, and much faster than having the core decide.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from beaver_actors.core.facts import (
+    DeleteReason,
+    Fact,
+    JobCancelled,
+    JobCancelRequested,
+    JobCompleted,
+    JobDeleted,
+    JobDied,
+    JobEnqueued,
+    JobFact,
+    JobFailed,
+    JobProgressed,
+    JobReleased,
+    JobRescued,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    QueuePaused,
+    QueueResumed,
+)
+from beaver_actors.core.fold import fold
+from beaver_actors.core.job import DEAD_REASONS, Backoff, DeadReason, Job, JobError, JobState, Terms
+from beaver_actors.core.state import State, Totals
+from beaver_actors.core.transitions import TRANSITIONS
+
+NOON_MS = 1_764_000_000_000
+
+TERMS = (
+    Terms("demo.echo"),
+    Terms("demo.sleep", queue="slow", priority=-100, max_attempts=1, timeout_ms=None),
+    Terms(
+        "größe", "q", 100, 3, 5, Backoff("list", 1, 2.5, 3, False, (1, 2, 3)), 60_000, ("a", "b"), b'{"x":1}'
+    ),
+)
+
+_KINDS: dict[JobState, list[type[JobFact]]] = {
+    state: [kind for source, kind in TRANSITIONS if source is state] for state in JobState
+}
+_CALM = [reason for reason in DEAD_REASONS if reason != "poison"]
+"""Only an attempt can poison."""
+
+
+def happen(
+    random: Random, count: int, state: State | None = None, *, jobs_max: int | None = None
+) -> list[Fact]:
+    """Facts that may follow one another, from `state` on, which is left after the last of them.
+
+    Args:
+        jobs_max: no more jobs come in while there are as many.
+    """
+    state = State() if state is None else state
+    facts: list[Fact] = []
+    for _ in range(count):
+        is_full = jobs_max is not None and len(state.jobs) >= jobs_max
+        fact = _next(random, state, max(NOON_MS, state.time_ms + random.randrange(3)), is_full)
+        fold(state, fact)
+        facts.append(fact)
+    return facts
+
+
+def state_after(facts: list[Fact]) -> State:
+    """What `fold` makes of these facts from the beginning."""
+    state = State()
+    for fact in facts:
+        fold(state, fact)
+    return state
+
+
+def essence(state: State) -> tuple[int, int, list[Job], list[tuple[str, bool, int]], Totals]:
+    """All of a state that is not derived, for comparison; jobs in their order."""
+    queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
+    return state.lsn, state.time_ms, list(state.jobs.values()), queues, state.totals
+
+
+def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
+    if random.random() < 0.05:
+        return random.choice((QueuePaused, QueueResumed))(random.choice(TERMS).queue, at_ms)
+    if not state.jobs or (random.random() < 0.35 and not is_full):
+        run_at_ms = at_ms + random.choice((0, 0, -5, 1000))
+        expires_at_ms = random.choice((None, at_ms + 9))
+        blob = random.randrange(2000)
+        args = random.choice((b"{}", b'{"a":"\xc3\xbc"}', None)) or b'{"blob":"%b"}' % (b"x" * blob)
+        terms = random.choice(TERMS)
+        return JobEnqueued(f"job-{state.lsn}", at_ms, terms, args, run_at_ms, expires_at_ms)
+    job = random.choice(list(state.jobs.values()))
+    return _about(random, job, random.choice(_KINDS[job.state]), at_ms)
+
+
+def _about(random: Random, job: Job, kind: type[JobFact], at_ms: int) -> JobFact:
+    # All is drawn for every fact, whichever it is: one kind more does not change what a seed brings.
+    error = JobError("ValueError", "no “good”", random.choice(("", "Traceback …\n" * 9)))
+    later_ms = at_ms + random.choice((0, 1000))
+    deadline_ms = random.choice((None, at_ms + 5))
+    result = random.choice((None, b'{"ok":true}'))
+    dead: DeadReason = random.choice(DEAD_REASONS if job.state is JobState.IN_FLIGHT else _CALM)
+    deleted: DeleteReason = random.choice(("request", "retention"))
+    if kind is JobStarted:
+        return JobStarted(job.id, at_ms, "worker-1", deadline_ms)
+    if kind is JobProgressed:
+        return JobProgressed(job.id, at_ms, job.fence, b"0.5")
+    if kind is JobCompleted:
+        return JobCompleted(job.id, at_ms, job.fence, result)
+    if kind is JobFailed:
+        return JobFailed(job.id, at_ms, job.fence, error, later_ms)
+    if kind is JobSnoozed:
+        return JobSnoozed(job.id, at_ms, job.fence, later_ms)
+    if kind is JobReleased:
+        return JobReleased(job.id, at_ms, job.fence)
+    if kind is JobRescued:
+        return JobRescued(job.id, at_ms, job.fence, error)
+    if kind is JobDied:
+        return JobDied(job.id, at_ms, dead, error if job.trail else None)
+    if kind is JobCancelRequested or kind is JobCancelled:
+        return kind(job.id, at_ms)
+    if kind is JobRetried:
+        return JobRetried(job.id, at_ms, later_ms)
+    assert kind is JobDeleted, f"nobody knows how a {kind.__name__} happens"
+    return JobDeleted(job.id, at_ms, deleted)

@@ -1,0 +1,170 @@
+"""What the oracle knows: one note for each job, made of what clients, watchers and handlers told.
+
+Notes never claim more than what was told. Where two things were told in an order that is not that of the log,
+their LSNs decide; where even that is open, because a request has no answer yet, the note keeps still.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from beaver_actors.core.commands import NewJob, Policy
+from beaver_actors.core.job import FINISHED, Job, JobState, Terms
+from beaver_actors.core.outcome import Outcome
+
+Content: TypeAlias = tuple[Terms, bytes]
+
+
+class Broken(AssertionError):
+    """A promise is broken.
+
+    Args:
+        promise: "P1" to "P12".
+        job_id: the job it is about, if it is about one.
+        message: what was told, and what is.
+    """
+
+    def __init__(self, promise: str, job_id: str | None, message: str) -> None:
+        super().__init__(f"{promise}: {'' if job_id is None else f'job {job_id} '}{message}")
+        self.promise = promise
+        self.job_id = job_id
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of one id, without having looked at the server."""
+
+    contents: list[Content] = field(default_factory=list)
+    """Everything that was ever sent under it."""
+    sent: int = 0
+    open: int = 0
+    """Sendings without an answer: each may have been carried out, or may yet be."""
+    batch: tuple[str, ...] = ()
+    """The ids it was sent with, if always the same."""
+    acknowledged: Content | None = None
+    acknowledged_lsn: int = 0
+    """The job was there at this LSN."""
+    asked: set[str] = field(default_factory=set)
+    """Whether anybody has ever asked to cancel, retry or delete it."""
+    open_asks: dict[str, int] = field(default_factory=dict)
+    """Such requests without an answer."""
+    gone: int = 0
+    """The LSN by which it was deleted, as far as told."""
+    retried: int = 0
+    """The LSN by which it was put back, as far as told."""
+    order: int | None = None
+    """The LSN of its arrival, if told; a job that is deleted and sent again arrives anew."""
+    lsn: int = 0
+    """The newest LSN told of it, and the state that this left it in (None: not said)."""
+    state: JobState | None = None
+    result: Any = None
+    stage: JobState | None = None
+    """Its state after the event at `stage_lsn`, by the newest events without a hole."""
+    stage_lsn: int = 0
+    lease: int | None = None
+    """The newest start among those, if known."""
+    fence: int = 0
+    """The newest that a handler ran under."""
+    attempt: int = 0
+    outcomes: dict[int, Outcome | None] = field(default_factory=dict)
+    """By fence, how the handler ended; None if it has not, or was cut off."""
+
+    def begun(self, job: Job) -> int:
+        """Executions of this very job."""
+        return sum(fence > job.order for fence in self.outcomes)
+
+    def learn(self, lsn: int, state: JobState | None, result: Any = None) -> None:
+        """The job stood so with that LSN."""
+        if lsn >= self.lsn:
+            if state in FINISHED and lsn < self.retried:
+                state = None  # it was put back after that
+            self.lsn, self.state, self.result = lsn, state, value(result)
+
+    def arrive(self, order: int, *, replaceable: bool) -> None:
+        """A job arrived under this id. `replaceable`: it may have been deleted since, and another come."""
+        if self.lsn > order:
+            # More was told before this was; of this job, unless it was replaced.
+            self.order = self.order if replaceable or "delete" in self.asked else order
+        elif self.order != order:
+            self.order, self.lsn, self.state, self.result = order, order, None, None
+
+    def leave(self, lsn: int) -> None:
+        """The job was deleted by that LSN; another may have come after it."""
+        self.gone = max(self.gone, lsn)
+        if self.acknowledged_lsn <= lsn:
+            self.acknowledged = None
+        if self.lsn <= lsn:
+            self.order, self.lsn, self.state, self.result = None, lsn, None, None
+        elif self.order is not None and self.order <= lsn:
+            self.order = None
+
+
+@dataclass(slots=True)
+class Notes:
+    """Everything known, over all lives on one data directory."""
+
+    policy: Policy
+    retention: bool
+    """Whether time may have deleted finished jobs."""
+    handlers: bool
+    """Whether every execution is told."""
+    fleet: bool = False
+    """Whether workers on other machines take part, whose leases may end without any execution."""
+    jobs: dict[str, Known] = field(default_factory=dict)
+    batches: dict[tuple[str, ...], None] = field(default_factory=dict)
+    """Ids that were sent together, and have no answer yet."""
+    fences: dict[int, str] = field(default_factory=dict)
+    """The job that ran under each."""
+    lives: int = 0
+    head: int = 0
+    """The end of the log when this life began."""
+    told: int = 0
+    """The highest LSN that anybody was told."""
+    teller: str = "nobody"
+    ceiling: int | None = None
+    """After a failed sync: nobody must hear of a higher LSN in this life."""
+
+    def known(self, job_id: str, what: str) -> Known:
+        """The note of a job that must have been sent before this is told of it."""
+        known = self.jobs.get(job_id)
+        if known is None or not known.sent:
+            raise Broken("P3", job_id, f"{what}, and nobody sent it")
+        return known
+
+    def may_be_gone(self, known: Known) -> bool:
+        """Whether somebody, or time, may have deleted the job since it was last told of."""
+        return self.retention or known.open_asks.get("delete", 0) > 0
+
+    def hear(self, lsn: int, teller: str) -> None:
+        """Somebody was told of this LSN."""
+        if self.ceiling is not None and lsn > self.ceiling:
+            raise Broken("P8", None, f"{teller} tells of LSN {lsn}, after a sync failed at {self.ceiling}")
+        if lsn > self.told:
+            self.told, self.teller = lsn, teller
+
+    def sent(self, jobs: Iterable[NewJob]) -> None:
+        """These jobs leave a client together."""
+        jobs = tuple(jobs)
+        batch = tuple(job.job_id for job in jobs)
+        if len(batch) > 1:
+            self.batches[batch] = None
+        for job in jobs:
+            known = self.jobs.setdefault(job.job_id, Known())
+            known.batch = batch if known.sent == 0 or known.batch == batch else ()
+            known.sent += 1
+            known.open += 1
+            if (job.terms, job.args) not in known.contents:
+                known.contents.append((job.terms, job.args))
+
+
+def value(result: Any) -> Any:
+    """A result as a value, whether it came as JSON text or as one."""
+    return json.loads(result) if isinstance(result, bytes) else result
+
+
+def result_of(job: Job) -> Any:
+    """The result that a job holds, as a value."""
+    return None if job.trail is None else value(job.trail.result)

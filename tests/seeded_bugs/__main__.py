@@ -1,0 +1,201 @@
+"""`python -m tests.seeded_bugs`: seeds each bug of the catalogue into a copy of the tree and runs the layers.
+
+First every layer runs on a copy without a bug; a test that fails there says nothing and is left out of the
+run, with a warning. Ends with 1 if a bug is caught by no layer. `--first` is the short way: each bug until
+one layer notices, and then the tests that did, without a bug, to see that they say nothing of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.seeded_bugs.catalogue import ROOT, Bug, read_catalogue
+from tests.seeded_bugs.copies import copy_of_tree
+from tests.seeded_bugs.layers import EVERYTHING, LAYERS, PYTEST, Layer, Verdict, run_layer, sees, stopping
+from tests.seeded_bugs.table import Circumstances, Row, heading, line, page, plain, write_page
+
+SEED_BITS = 40
+FLAKES_MAX = 5
+"""Tests of one layer that may fail without a bug before the run is given up."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; returns the exit code."""
+    options = _options(arguments)
+    bugs = [bug for bug in read_catalogue() if _is_wanted(bug, options.bugs)]
+    layers = [layer for layer in LAYERS if _is_chosen(layer, options.layers, processes=options.processes)]
+    if options.first:
+        layers = [layer._replace(always=False) for layer in layers]
+    if not bugs or not layers:
+        _say("no such bug, or no such layer")
+        return 2
+    seed = secrets.randbits(SEED_BITS) if options.seed is None else options.seed
+    without = tuple(options.without)
+    if not (options.trust or options.first):
+        without += _left_out(layers, seed, without)
+    _say(f"{len(bugs)} bugs, simulations from seed {seed} on\n{heading(layers)}")
+    rows: list[Row] = []
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        tries = [
+            pool.submit(_try, bug, layers, seed, without, until_caught=options.until_caught or options.first)
+            for bug in bugs
+        ]
+        for row in (one.result() for one in tries):
+            rows.append(row)
+            _say(line(row, layers))
+            _note(row)
+            if options.report is not None:
+                write_page(
+                    options.report,
+                    page(rows, layers, _circumstances(first=options.first), first=options.first),
+                )
+    finally:
+        stopping.set()
+        pool.shutdown(cancel_futures=True)
+    missed = [row.bug.name for row in rows if not row.caught]
+    if options.first:
+        _confirm(rows)
+    _say(
+        f"{len(rows) - len(missed)} of {len(rows)} caught"
+        + (f"; not caught: {', '.join(missed)}" if missed else "")
+    )
+    return 1 if missed else 0
+
+
+def _try(
+    bug: Bug, layers: Sequence[Layer], seed: int, without: tuple[str, ...], *, until_caught: bool
+) -> Row:
+    """Run the layers on a copy with this bug."""
+    row = Row(bug, {}, seed + bug.number * 10**9)
+    with copy_of_tree(bug) as tree:
+        for layer in layers:
+            if not sees(layer, bug.files):
+                row.verdicts[layer.name] = None
+            elif not (until_caught and row.caught) or layer.always:
+                row.verdicts[layer.name] = run_layer(layer, tree, seed=row.seed, without=without)
+    return row
+
+
+def _left_out(layers: Sequence[Layer], seed: int, without: tuple[str, ...]) -> tuple[str, ...]:
+    """Run the layers on the tree as it is; returns the tests that fail there.
+
+    Raises:
+        SystemExit: a simulation fails, or too many tests do.
+    """
+    failing: list[str] = []
+    with copy_of_tree() as tree:
+        for layer in layers:
+            for _ in range(FLAKES_MAX + 1):
+                verdict = run_layer(layer, tree, seed=seed, without=(*without, *failing))
+                if not verdict.red:
+                    break
+                _say(f"{layer.name} is red without a bug, after {verdict.seconds:.1f} s: {verdict.why}")
+                if layer.explores:
+                    raise SystemExit(2)
+                failing.append(verdict.why.split(" ")[0])
+            else:
+                raise SystemExit(2)
+            _say(f"without a bug, {layer.name}: {_words(verdict)}")
+    return tuple(failing)
+
+
+def _confirm(rows: Sequence[Row]) -> None:
+    """Run what has noticed something, tests and simulations, on the tree as it is.
+
+    Raises:
+        SystemExit: one of them fails there, too, and has said nothing.
+    """
+    firsts = [row.first for row in rows if row.first is not None]
+    # Without parameters, whose names may have spaces in them.
+    noticed = {re.split(r"[\[ ]", verdict.why)[0] for _, verdict in firsts}
+    tests = tuple(sorted(test for test in noticed if test.startswith("tests/")))
+    layers = [layer for layer in LAYERS if layer.explores and any(layer.name == name for name, _ in firsts)]
+    if tests:
+        layers.append(Layer("those", f"{len(tests)} tests that noticed", (*PYTEST, *tests), EVERYTHING, 1800))
+    with copy_of_tree() as tree:
+        for layer in layers:
+            verdict = run_layer(layer, tree, seed=secrets.randbits(SEED_BITS))
+            _say(f"without a bug, {layer.title}: {verdict.why or _words(verdict)}")
+            if verdict.red:
+                raise SystemExit(2)
+
+
+def _words(verdict: Verdict) -> str:
+    return f"green in {verdict.seconds:.1f} s"
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.seeded_bugs", description=__doc__)
+    parser.add_argument("bugs", nargs="*", help="numbers or parts of names; all by default")
+    parser.add_argument(
+        "--layers", type=lambda text: text.split(","), help=f"of {','.join(layer.name for layer in LAYERS)}"
+    )
+    parser.add_argument("--processes", action="store_true", help="run the layer of real processes too: slow")
+    parser.add_argument(
+        "--until-caught", action="store_true", help="once a layer is red, run only machines and simulations"
+    )
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="stop at the first layer that is red, and run the tests that noticed without a bug afterwards",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="bugs at once (default: 1)")
+    parser.add_argument("--seed", type=int, help="where simulations start to look; by default anywhere")
+    parser.add_argument("--report", type=Path, help="write the table to this file, as Markdown")
+    parser.add_argument("--trust", action="store_true", help="do not run the layers without a bug first")
+    parser.add_argument("--without", action="append", default=[], metavar="TEST", help="leave out this test")
+    return parser.parse_args(arguments)
+
+
+def _is_wanted(bug: Bug, wanted: list[str]) -> bool:
+    return not wanted or any(text == f"{bug.number:02}" or text in bug.name[3:] for text in wanted)
+
+
+def _is_chosen(layer: Layer, names: list[str] | None, *, processes: bool) -> bool:
+    if names is not None:
+        return layer.name in names
+    return layer.by_default or processes
+
+
+def _note(row: Row) -> None:
+    if name := os.environ.get("BEAVER_FIGURES"):
+        with open(name, "a", encoding="utf-8") as file:
+            file.write(plain(row) + "\n")
+
+
+def _circumstances(*, first: bool) -> Circumstances:
+    commit = _git("rev-parse", "--short=12", "HEAD") + (
+        " and changes" if _git("diff", "HEAD", "--stat") else ""
+    )
+    cores = os.cpu_count() or 1
+    return Circumstances(
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        commit=commit,
+        machine=f"{cores} shared cores, {platform.machine()}, Python {platform.python_version()}",
+        command="make seeded-bugs" + (" FIRST=1" if first else ""),
+    )
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # what was asked for
+
+
+if __name__ == "__main__":
+    sys.exit(main())
