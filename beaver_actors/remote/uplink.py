@@ -75,10 +75,10 @@ class Uplink:
         self._loop = loop
         self._ended = ended
         self._dice = dice
-        self.ledger = Ledger(registration, _Across(work, loop), self._look)
+        self.ledger = Ledger(registration, _Across(work, loop), self._hear)
         """For this thread alone, while it runs."""
         self.heard_at = -inf
-        """When the server last answered that it knows of the worker's leases; Trio's time."""
+        """When the server last spoke to this worker, which it knows; Trio's time."""
         self._own: Loop | None = None
         self._link: Link | None = None
         self._patience = trio.CancelScope()
@@ -205,11 +205,15 @@ class Uplink:
         self.ledger.say(request)
         self._wake()
 
+    def _hear(self) -> None:
+        """The server has said something."""
+        if self.ledger.registered and self.ledger.unheard == 0:
+            self.heard_at = trio.current_time()
+        self._look()
+
     def _look(self) -> None:
         """Something has changed: the connection may be of no more use, or the worker at its end."""
         self._news.set()
-        if self.ledger.registered and self.ledger.unheard == 0:
-            self.heard_at = trio.current_time()
         ledger, link = self.ledger, self._link
         if link is None:
             if ledger.done:

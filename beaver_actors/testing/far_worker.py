@@ -54,14 +54,14 @@ class Abroad:
         limits: how much of an outcome is kept.
         lease_seconds: of the server.
         in_flight: the jobs that the server has given out, while it is up; to be lied about.
-        opened_at: when its present life began.
+        life: the number of its present life.
         done: counts what workers do.
     """
 
     limits: Limits
     lease_seconds: float
     in_flight: Callable[[], Iterable[Job]]
-    opened_at: Callable[[], float]
+    life: Callable[[], int]
     done: Counter[str]
     ended: dict[str, float] = field(default_factory=dict)
     """When each worker process that has ended did so."""
@@ -114,13 +114,23 @@ class _Process:
         self._thawed = trio.Event()
         self._thawed.set()
         self._ended = trio.Event()
+        self._connections: list[tuple[float, int]] = []
+        """When each connection was made, and to which life of the server."""
         self._executor = FarExecutor(self, stage, abroad.limits)
         self._hands = Ears(self._executor, random.choice((1, 2, 4)), self, self._fail)
         queues = random.choice((None, (("default", 2), ("mail", 1), ("low", 1)), (("mail", 1),)))
         slots = random.choice((1, 2, 4, 6))
         registration = Registration(worker_id, self._executor.kinds, queues, slots, "far", 1, "simulated")
         opener = FrozenOpener(
-            URL, SUBPROTOCOLS["json"], None, None, 10.0, stage.network, lambda: None, lambda: self._thawed
+            URL,
+            SUBPROTOCOLS["json"],
+            None,
+            None,
+            10.0,
+            stage.network,
+            lambda: None,
+            lambda: self._thawed,
+            lambda: self._connections.append((trio.current_time(), abroad.life())),
         )
         self._uplink = Uplink(opener, registration, self._hands, Here(), lambda _: None, random.random)
         self._ledger = self._uplink.ledger
@@ -210,10 +220,12 @@ class _Process:
 
     def _lost(self, jobs: Iterable[LeasedJob]) -> None:
         """The server has given up leases of this worker. It must have been silent for the whole of one; but a
-        job that overruns its timeout is taken earlier, and between two lives the wall clock may jump."""
-        if self._uplink.heard_at < self.abroad.opened_at():
+        job that overruns its timeout is taken earlier, and between two lives the wall clock may jump. What
+        was heard last may have been said by an earlier life, and long on its way."""
+        heard_at = self._uplink.heard_at
+        if self.abroad.life() not in {life for at, life in self._connections if at <= heard_at}:
             return
-        silent = trio.current_time() - self._uplink.heard_at
+        silent = trio.current_time() - heard_at
         for job in jobs:
             if job.terms.kind != "slow" and silent < self.abroad.lease_seconds - SLACK_SECONDS:
                 text = f"was taken from {self._worker_id}, which was heard {silent:g} s before"
@@ -228,9 +240,12 @@ class FrozenOpener(SimulatedOpener):
     """Opens connections over which nothing comes or goes while their process is frozen."""
 
     thawed: Callable[[], trio.Event]
+    connected: Callable[[], None]
 
     async def _stream(self) -> trio.abc.Stream:
-        return FrozenStream(await SimulatedOpener._stream(self), self.thawed)
+        stream = await SimulatedOpener._stream(self)
+        self.connected()
+        return FrozenStream(stream, self.thawed)
 
 
 class FrozenStream(trio.abc.Stream):

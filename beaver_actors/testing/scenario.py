@@ -85,10 +85,10 @@ class Scenario:
         self._far_workers = random.choice((0, 0, 1, 2, 3))
         self.server.oracle.notes.fleet = self._far_workers > 0
         self._abroad = Abroad(
-            settings.outcome_limits(self.server.config)._replace(traceback_chars=0),
+            settings.outcome_limits(self.server.config),
             self.server.config.fleet.lease_ms / 1000,
             lambda: list(self.server.state.in_flight.values()) if self.server.open else (),
-            lambda: self.server.opened_at,
+            lambda: self.server.lives,
             self.report.remote,
         )
         self._done_producing = trio.Event()
@@ -216,6 +216,9 @@ def _draw_config(random: Random) -> Config:
             log_bytes=random.choice((4096, 1 << 20)),
         ),
         metrics=Metrics(enabled=False),
-        limits=Limits(pending_jobs=random.choice((10, 1000)), queue_jobs=random.choice((10, 1000))),
+        # A traceback names files by their path: where the checkout lies would decide how long the log is.
+        limits=Limits(
+            pending_jobs=random.choice((10, 1000)), queue_jobs=random.choice((10, 1000)), traceback_chars=0
+        ),
         retention=random.choice((Retention(), Retention(), FEW, SHORT)),
     )

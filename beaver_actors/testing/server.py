@@ -75,12 +75,10 @@ class Server:
         self.state = State()
         """Of the latest life, as the job manager sees it."""
         self.lives = 0
-        self.opened_at = 0.0
-        """When the latest of them began, Trio's time."""
         self.found: list[str] = []
+        """Errors that the server told of and that nobody inflicted on it."""
         self.broken: Broken | None = None
         """A promise that was found broken where the node took it for a failure of its own."""
-        """Errors that the server told of and that nobody inflicted on it."""
         self._trace = trace
         self._app = simulated_app(partial(machine.die, "kill"))
         self.history = History()
@@ -140,14 +138,12 @@ class Server:
         )
 
     def _new_executor(self, oracle: Oracle) -> Executor:
-        # A traceback names files by their path: where the checkout lies would decide how long the log is.
-        limits = settings.outcome_limits(self.config)._replace(traceback_chars=0)
+        limits = settings.outcome_limits(self.config)
         ears = self.machine, oracle, self.history
         return WatchedExecutor(*ears, self._app, limits=limits, threads=1, processes=1)
 
     def _opened(self, recovered: Recovered) -> None:
         self.lives += 1
-        self.opened_at = trio.current_time()
         self._trace.note("opened", recovered.report.head, recovered.report.torn_bytes)
         self.oracle.recovered(recovered.state)
         self.state, self._journal = recovered.state, recovered.journal

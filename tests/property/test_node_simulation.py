@@ -7,12 +7,15 @@ checked by the oracle there. Here it is run, and it is shown that it goes where 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+import beaver_actors
 from beaver_actors.journal.segments import ActiveSegment
 from beaver_actors.testing import simulate as command
 from beaver_actors.testing.determinism import Trace
@@ -55,6 +58,22 @@ def test_a_seed_repeats_a_run_in_another_process(seed: int) -> None:
         )
         told.add(run.stdout.splitlines()[-1])
     assert told == {f"trace {_trace(seed)} of {_notes(seed)} notes"}
+
+
+def test_a_seed_repeats_a_run_wherever_the_program_lies(tmp_path: Path) -> None:
+    """Paths get into tracebacks, tracebacks into the log, and its length decides what tears. With workers on
+    other machines, which describe errors as the server tells them to."""
+    source = Path(beaver_actors.__file__).parent
+    elsewhere = tmp_path / "at" / "another" / "place"
+    shutil.copytree(source, elsewhere / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    run = subprocess.run(
+        [sys.executable, "-m", "beaver_actors.testing.simulate", "--seed", "29"],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.splitlines()[-1] == f"trace {_trace(29)} of {_notes(29)} notes"
 
 
 @pytest.mark.timeout(600)
