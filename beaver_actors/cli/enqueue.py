@@ -16,6 +16,8 @@ from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import count, many
+from beaver_actors.core.commands import ON_CONFLICT
+from beaver_actors.core.job import UNIQUE_UNTIL
 
 if TYPE_CHECKING:
     from beaver_actors.cli.waiting import Endings
@@ -41,6 +43,16 @@ JOB_BYTES = 400
 @click.option("--timeout", metavar="DURATION", help='The longest one attempt may run; "none" for no limit.')
 @click.option("--max-attempts", type=int, metavar="N", help="Runs in all.")
 @click.option("--backoff", metavar="DURATION|JSON", help="The wait between attempts, or a rule as JSON.")
+@click.option("--unique-key", metavar="KEY", help="At most one job holds a key at a time.")
+@click.option(
+    "--unique-until", type=click.Choice(UNIQUE_UNTIL), help='Until when it holds it; "finished" if not given.'
+)
+@click.option("--unique-for", metavar="DURATION", help="It holds it at most so long; a window needs this.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(ON_CONFLICT),
+    help='What to do if another job holds the key; "reject" if not given.',
+)
 @click.option("--retention", metavar="DURATION", help="How long the finished job is kept.")
 @click.option(
     "--id", "job_id", metavar="ID", help="Chosen by you: enqueuing the same job again changes nothing."
@@ -181,7 +193,7 @@ def _one(kind: str, fields: dict[str, Any], job_bytes_max: int) -> NewJob:
                 )
             case "timeout":
                 job[name] = None if value == "none" else _number_or_text(value)
-            case "delay" | "retention":
+            case "delay" | "retention" | "unique_for":
                 job[name] = _number_or_text(value)
             case "job_id":
                 job["id"] = value

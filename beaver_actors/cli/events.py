@@ -63,6 +63,8 @@ def _details(event: Event) -> Iterator[str]:
     for name, moment in (("run_at", event.run_at), ("expires_at", event.expires_at)):
         if moment not in (None, event.at):
             yield f"{name}={clock_time(to_ms(moment))}"
+    if event.unique_key is not None:
+        yield f"unique={cut(event.unique_key)}"
     if event.worker_id is not None:
         yield f"worker={cut(event.worker_id)}"
     if event.error is not None:

@@ -108,6 +108,9 @@ def _rows(job: JobInfo, now_ms: int) -> Iterable[tuple[str, Text]]:
     yield "finished", moment(job.finished_at)
     if job.expires_at is not None:
         yield "expires", moment(job.expires_at)
+    if job.unique_key is not None:
+        held = "" if job.unique_for is None else f", for at most {duration(job.unique_for * 1000)}"
+        yield "unique", Text(f"{cut(job.unique_key)}  (until {job.unique_until}{held})")
     rescued = f", {job.rescues} of them ended because a worker or the server died" if job.rescues else ""
     yield "attempts", Text(f"{job.attempt} (at most {job.max_attempts} may fail{rescued})")
     yield "timeout", seconds(job.timeout, "none")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from beaver_actors.codec.wire import Error
 from beaver_actors.core.answers import RefusalCode
-from beaver_actors.core.job import DeadReason
+from beaver_actors.core.job import EndReason
 
 if TYPE_CHECKING:
     from beaver_actors.client.views import AttemptFailure
@@ -188,10 +188,10 @@ class JobFailed(JobNotCompleted):
         errors: what went wrong in each attempt, oldest first; empty if it never ran.
     """
 
-    def __init__(self, job_id: str, reason: DeadReason | None, errors: Sequence[AttemptFailure]) -> None:
+    def __init__(self, job_id: str, reason: EndReason | None, errors: Sequence[AttemptFailure]) -> None:
         last = f": {errors[-1].type}: {errors[-1].message}" if errors else ""
         super().__init__(job_id, f"is dead ({reason or 'for no recorded reason'}){last}")
-        self.reason: DeadReason | None = reason
+        self.reason: EndReason | None = reason
         self.errors = tuple(errors)
 
 

@@ -36,8 +36,9 @@ from beaver_actors.codec.wire_objects import (
     NewJobObject,
     Polynomial,
 )
+from beaver_actors.core.commands import OnConflict
 from beaver_actors.core.durations import seconds
-from beaver_actors.core.job import Backoff
+from beaver_actors.core.job import Backoff, UniqueUntil
 
 if TYPE_CHECKING:
     # So that `Job` alone means a job with any result. Type checkers know the default, Python 3.11 does not.
@@ -98,6 +99,10 @@ class JobOptions(TypedDict, total=False):
     backoff: BackoffLike | None
     expires_at: Moment | None
     retention: Duration | None
+    unique_key: str | None
+    unique_until: UniqueUntil | None
+    unique_for: Duration | None
+    on_conflict: OnConflict | None
     tags: Iterable[str] | None
     meta: Mapping[str, Any] | None
 
@@ -140,6 +145,10 @@ def new_job(
     backoff: BackoffLike | None = None,
     expires_at: Moment | None = None,
     retention: Duration | None = None,
+    unique_key: str | None = None,
+    unique_until: UniqueUntil | None = None,
+    unique_for: Duration | None = None,
+    on_conflict: OnConflict | None = None,
     tags: Iterable[str] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> NewJob[Any]:
@@ -161,6 +170,12 @@ def new_job(
         backoff: the wait between failed attempts.
         expires_at: a job that still waits then is dead, reason `expired`.
         retention: how long the finished job is kept.
+        unique_key: at most one job holds it at a time, whatever its kind and queue; 1 to 200 characters.
+        unique_until: held until the job is "finished" (if not given), until its first attempt has "started",
+            or for a "window" of time.
+        unique_for: held at most so long from now; a window needs one.
+        on_conflict: if another job holds the key: "reject" (if not given) refuses the whole batch with
+            `not_unique`; "return_existing" gives that job; "replace" cancels that job if it still waits.
         tags: words to find it by.
         meta: yours; an object of at most 16 KiB.
 
@@ -186,6 +201,14 @@ def new_job(
         given["timeout"] = None if timeout == "none" else _duration(timeout)
     if retention is not None:
         given["retention"] = _duration(retention)
+    if unique_key is not None:
+        given["unique_key"] = unique_key
+    if unique_until is not None:
+        given["unique_until"] = unique_until
+    if unique_for is not None:
+        given["unique_for"] = _duration(unique_for)
+    if on_conflict is not None:
+        given["on_conflict"] = on_conflict
     if run_at is not None:
         given["run_at"] = _moment("run_at", run_at)
     if expires_at is not None:

@@ -20,7 +20,7 @@ from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_objects import BackoffRule, ChangeObject, EventError, EventObject, StatusObject
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import WaitReason
-from beaver_actors.core.job import FINISHED, DeadReason, JobState
+from beaver_actors.core.job import FINISHED, EndReason, JobState, UniqueUntil
 
 T = TypeVar("T")
 
@@ -61,6 +61,10 @@ class JobInfo(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     retention: int | float | None
     """None: the server's rule."""
+    unique_key: str | None = None
+    unique_until: UniqueUntil | None = None
+    unique_for: int | float | None = None
+    """Seconds."""
     tags: tuple[str, ...]
     meta: dict[str, Any]
     created_at: datetime
@@ -75,8 +79,8 @@ class JobInfo(Struct, frozen=True, kw_only=True):
     """The position of the latest lease; 0 before the first."""
     worker_id: str | None
     cancel_requested: bool
-    reason: DeadReason | None
-    """Why it is dead."""
+    reason: EndReason | None
+    """Why it is dead; or cancelled, if nobody asked for that."""
     waits_for: WaitReason | None
     """Why it does not run now."""
     progress: Any
@@ -115,6 +119,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     args: dict[str, Any] | None = None
     run_at: datetime | None = None
     expires_at: datetime | None = None
+    unique_key: str | None = None
     worker_id: str | None = None
     deadline: datetime | None = None
     fence: int | None = None
@@ -138,7 +143,7 @@ class FinishedJob(Struct, frozen=True, kw_only=True):
     state: JobState | None
     """completed, dead or cancelled; None if the job does not exist (any more)."""
     result: Any = None
-    reason: DeadReason | None = None
+    reason: EndReason | None = None
     """Why it is dead."""
     errors: tuple[AttemptFailure, ...] = ()
     """What went wrong in each attempt of a job that did not complete, oldest first."""
@@ -202,6 +207,7 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
             args=plain(item.args),
             run_at=_time(item.run_at),
             expires_at=_time(item.expires_at),
+            unique_key=_given(item.unique_key),
             worker_id=_given(item.worker_id),
             deadline=_time(item.deadline),
             fence=_given(item.fence),

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 import cbor2
 import msgspec
 
+from beaver_actors.codec.extras_codec import MoreRow, contradiction, extras_from, more_values, trimmed
 from beaver_actors.codec.ranges import Time, beyond, beyond_in_terms
 from beaver_actors.core.facts import (
     EVENT_NAMES,
@@ -36,7 +37,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import Terms
+from beaver_actors.core.job import Extras, Terms
 
 FACT_CODES: Mapping[int, type[Fact]] = {
     1: JobEnqueued,
@@ -60,7 +61,9 @@ FACT_CODES: Mapping[int, type[Fact]] = {
 _CODE_OF: Mapping[type[Fact], int] = {fact: code for code, fact in FACT_CODES.items()}
 _ENQUEUED = _CODE_OF[JobEnqueued]
 _STARTED = _CODE_OF[JobStarted]
-_TERMS = JobEnqueued._fields.index("terms")
+_TERMS, _EXTRAS = JobEnqueued._fields.index("terms"), JobEnqueued._fields.index("extras")
+_GROWN = frozenset({JobEnqueued, JobStarted, JobCancelled})
+"""Facts that have a last field which the first release did not know."""
 _ERROR_AT = {fact: fact._fields.index("error") for fact in FACT_CODES.values() if "error" in fact._fields}
 _BYTES_AT = {
     fact: place
@@ -103,15 +106,18 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
             if fact[_TERMS] is not terms:
                 packed = pack_terms(fact[_TERMS])
                 terms = fact[_TERMS]
-            values = (*fact[:_TERMS], packed, *fact[_TERMS + 1 :])
+            extras = fact[_EXTRAS]
+            values = (*fact[:_TERMS], packed, *fact[_TERMS + 1 : _EXTRAS], *_split_extras(extras))
         group = groups.get(kind)
         if group is None:
             group = groups[kind] = [], []
         group[0].append(place)
         group[1].append(values)
-        if kind is JobStarted and fact[-1] is None:
+        if kind in _GROWN and values[-1] is None:
             # A field that came later is left out while it says nothing: the bytes are what they always were.
             values = values[:-1]
+        elif kind is JobEnqueued:
+            values = (*values[:-1], trimmed(values[-1]))
         rows.append((_CODE_OF[kind], *values))
     body = dump(rows)
     for kind, (places, group_values) in groups.items():
@@ -144,6 +150,7 @@ def decode_facts(body: bytes) -> list[Fact]:
     for code, places in groups.items():
         facts = _checked(code, places, [rows[place] for place in places])
         if code == _ENQUEUED:
+            _check_extras(facts)
             facts = _unpacked_enqueued(facts)
         if len(groups) == 1:
             return facts
@@ -182,11 +189,26 @@ def _has_bytes(kind: type[Fact], values: Sequence[Sequence[Any]]) -> bool:
 
 def _unpacked_enqueued(packed: Sequence[_PackedEnqueued]) -> list[Fact]:
     """These facts with their terms; equal times are one object, as they were when they were told."""
-    job_ids, ats, terms, args, run_ats, expiries = zip(*packed, strict=True)
+    job_ids, ats, terms, args, run_ats, expiries, more = zip(*packed, strict=True)
     known_terms = {value: unpack_terms(value) for value in set(terms)}
     times = dict(zip(ats, ats, strict=True))
     columns = (job_ids, map(times.get, ats), map(known_terms.get, terms), args)
-    return list(map(_new_enqueued, zip(*columns, map(times.get, run_ats, run_ats), expiries, strict=True)))
+    extras = map(extras_from, expiries, more)
+    return list(map(_new_enqueued, zip(*columns, map(times.get, run_ats, run_ats), extras, strict=True)))
+
+
+def _check_extras(packed: Sequence[_PackedEnqueued]) -> None:
+    for fact in packed:
+        if fact.more is not None and (found := contradiction(fact.more)):
+            raise CodecError(f"job_enqueued of job {fact.job_id:.80}: {found}")
+
+
+def _split_extras(extras: Extras | None) -> tuple[int | None, tuple[Any, ...] | None]:
+    if extras is None:
+        return None, None
+    if type(extras) is not Extras:
+        raise CodecError(f"job_enqueued.extras: expected extras, got {type(extras).__name__}")
+    return extras.expires_at_ms, more_values(extras)
 
 
 _new_enqueued: Callable[[tuple[Any, ...]], JobEnqueued] = partial(tuple.__new__, JobEnqueued)
@@ -201,6 +223,7 @@ class _PackedEnqueued(NamedTuple):
     args: bytes
     run_at_ms: Time
     expires_at_ms: Time | None = None
+    more: MoreRow | None = None
 
 
 _ROWS: Mapping[int, type[Any]] = {_ENQUEUED: _PackedEnqueued}

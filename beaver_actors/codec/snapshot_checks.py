@@ -10,6 +10,7 @@ from operator import le
 from typing import Any
 
 from beaver_actors.codec.ranges import TIME_MS_MAX
+from beaver_actors.core.job import DEAD_REASONS
 
 
 def misfit(
@@ -20,6 +21,7 @@ def misfit(
     waiting: frozenset[int],
     in_flight: int,
     dead: int,
+    cancelled: int,
 ) -> str | None:
     """The column in which a job contradicts itself or the log, and how; None if none does.
 
@@ -27,7 +29,7 @@ def misfit(
         columns: as stored, types checked, at least one job.
         last_lsn: of the snapshot.
         known: the numbers of the states that a job may be in.
-        waiting, in_flight, dead: the numbers of these states.
+        waiting, in_flight, dead, cancelled: the numbers of these states.
     """
     lsns, fences = columns["lsn"], columns["fence"]
     if max(lsns) > last_lsn or not all(map(le, columns["order"], lsns)):
@@ -57,7 +59,8 @@ def misfit(
             return "trail: a lease, but it does not run"
         if (trail.finished_ms is not None) == (runs or state in waiting):
             return "trail: finished or not, against its state"
-        if (trail.reason is not None) != (state == dead):
+        gave_up = trail.reason in DEAD_REASONS
+        if gave_up != (state == dead) or (trail.reason is not None and not gave_up and state != cancelled):
             return "trail: dead or not, against its state"
         for error in trail.errors:
             if not 0 <= error.at_ms <= TIME_MS_MAX:

@@ -14,11 +14,19 @@ from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from beaver_actors.codec.extras_codec import MoreRow, contradiction, extras_from, more_values, trimmed
 from beaver_actors.codec.fact_codec import CodecError, convert, dump, load, pack_terms, unpack_terms
 from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX, Lsn, Time
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_checks import misfit
-from beaver_actors.core.job import WAITING, AttemptError, DeadReason, Extras, Job, JobState, Trail
+from beaver_actors.core.job import (
+    WAITING,
+    AttemptError,
+    EndReason,
+    Job,
+    JobState,
+    Trail,
+)
 from beaver_actors.core.state import Queue, State, Totals
 from beaver_actors.core.transitions import TRANSITIONS
 
@@ -46,6 +54,7 @@ _CODE_OF = {state: code for code, state in STATE_CODES.items()}
 _KNOWN = frozenset(_CODE_OF[state] for state, _ in TRANSITIONS if state is not None)
 _WAITING = frozenset(code for code, state in STATE_CODES.items() if state in WAITING)
 _IN_FLIGHT, _DEAD = _CODE_OF[JobState.IN_FLIGHT], _CODE_OF[JobState.DEAD]
+_CANCELLED = _CODE_OF[JobState.CANCELLED]
 
 
 class SnapshotHeader(NamedTuple):
@@ -77,7 +86,7 @@ class TrailRow(NamedTuple):
     worker_id: str | None
     deadline_ms: Time | None
     cancel_requested: bool
-    reason: DeadReason | None
+    reason: EndReason | None
     progress: bytes | None
     result: bytes | None
     errors: tuple[AttemptError, ...]
@@ -98,9 +107,11 @@ JOB_COLUMNS: dict[str, Any] = {
     "rescues": list[Lsn],
     "fence": list[Lsn],
     "trail": list[TrailRow | None],
+    "more": list[MoreRow | None],
 }
 """What is stored of a job, by column: one type check for a thousand values. Where a `Job` keeps a value is
-its own affair: `expires_at_ms` stands in its extras, the counts of attempts in its trail."""
+its own affair: `expires_at_ms` and `more` are its extras, the counts of attempts stand in its trail. The last
+column came later, and is left out where no job of the chunk has anything there."""
 _KEPT = ("id", "terms", "args", "state", "created_ms", "run_at_ms", "extras", "order", "lsn", "trail")
 _job_values = attrgetter(*_KEPT)
 _trail_values = attrgetter(*TrailRow._fields)
@@ -185,7 +196,10 @@ def _encode_jobs(jobs: Iterable[Job]) -> bytes:
     counts = zip(*[(0, 0, 0) if trail is None else _counts(trail) for trail in trails], strict=True)
     columns["attempt"], columns["rescues"], columns["fence"] = counts
     columns["trail"] = [trail and _trail_row(trail) for trail in trails]
-    return dump([list(terms), [columns[name] for name in JOB_COLUMNS]])
+    more = [extras and more_values(extras) for extras in columns["extras"]]
+    columns["more"] = [values and trimmed(values) for values in more]
+    last = None if any(more) else -1
+    return dump([list(terms), [columns[name] for name in JOB_COLUMNS][:last]])
 
 
 def _trail_row(trail: Trail) -> tuple[Any, ...]:
@@ -253,6 +267,8 @@ def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
 
 def _decode_jobs(state: State, chunk: bytes, where: str) -> None:
     packed, values = convert(load(chunk), tuple[list[bytes], list[list[Any]]], where)
+    if len(values) == len(JOB_COLUMNS) - 1 and values:
+        values.append([None] * len(values[0]))
     if len(values) != len(JOB_COLUMNS):
         raise CodecError(f"{where}: expected {len(JOB_COLUMNS)} columns, got {len(values)}")
     columns: dict[str, Any] = {
@@ -266,20 +282,29 @@ def _decode_jobs(state: State, chunk: bytes, where: str) -> None:
     if orders[-1] > state.lsn or not all(map(lt, orders, orders[1:])):
         raise CodecError(f"{where}: jobs are not in the order of arrival, or from the future")
     if orders[1:] and (
-        found := misfit(columns, state.lsn, known=_KNOWN, waiting=_WAITING, in_flight=_IN_FLIGHT, dead=_DEAD)
+        found := misfit(
+            columns,
+            state.lsn,
+            known=_KNOWN,
+            waiting=_WAITING,
+            in_flight=_IN_FLIGHT,
+            dead=_DEAD,
+            cancelled=_CANCELLED,
+        )
     ):
         raise CodecError(f"{where}: {found}")
+    if found := next(filter(None, map(contradiction, columns["more"])), None):
+        raise CodecError(f"{where}: more: {found}")
     terms = {place: unpack_terms(value) for place, value in enumerate(packed)}
     for value in terms.values():
         if value.queue not in state.queues:
             raise CodecError(f"{where}: there is no queue {value.queue}")
     columns["terms"] = [terms[place] for place in columns["terms"]]
     columns["state"] = [STATE_CODES[code] for code in columns["state"]]
-    expiries, counts = columns["expires_at_ms"], (columns["attempt"], columns["rescues"], columns["fence"])
+    expiries, more = columns["expires_at_ms"], columns["more"]
+    counts = columns["attempt"], columns["rescues"], columns["fence"]
     nothing = [None] * len(expiries)  # what a column mostly is, so that is not asked job by job
-    columns["extras"] = (
-        nothing if expiries == nothing else [at_ms if at_ms is None else Extras(at_ms) for at_ms in expiries]
-    )
+    columns["extras"] = nothing if expiries == nothing == more else list(map(extras_from, expiries, more))
     if columns["trail"] != nothing:
         columns["trail"] = list(map(_trail, *counts, columns["trail"]))
     _share_numbers(columns)

@@ -98,7 +98,7 @@ def changes(answer: Changed) -> list[ChangeObject]:
 
 def job_object(view: JobView) -> JobObject:
     """A job as it is shown."""
-    terms = view.terms
+    terms, unique = view.terms, view.extras.unique
     return JobObject(
         id=view.id,
         kind=terms.kind,
@@ -110,8 +110,11 @@ def job_object(view: JobView) -> JobObject:
         max_attempts=terms.max_attempts,
         timeout=None if terms.timeout_ms is None else seconds(terms.timeout_ms),
         backoff=backoff_object(terms.backoff),
-        expires_at=_time(view.expires_at_ms),
+        expires_at=_time(view.extras.expires_at_ms),
         retention=None if terms.retention_ms is None else seconds(terms.retention_ms),
+        unique_key=None if unique is None else unique.key,
+        unique_until=None if unique is None else unique.until,
+        unique_for=None if unique is None or unique.for_ms is None else seconds(unique.for_ms),
         tags=terms.tags,
         meta=Raw(terms.meta or b"{}"),
         created_at=time_text(view.created_ms),

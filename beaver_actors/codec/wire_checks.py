@@ -15,6 +15,7 @@ from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.durations import parse_duration_ms, shown
 
 N = TypeVar("N", int, float)
+C = TypeVar("C", bound=str)
 
 _is_id = re.compile(ID_PATTERN).fullmatch
 _is_kind = re.compile(KIND_PATTERN).fullmatch
@@ -55,6 +56,21 @@ def check_tag(text: str, path: str) -> str:
     """A job's tag."""
     if not 1 <= len(text) <= TAG_CHARS_MAX:
         refuse(f"{path}: expected 1 to {TAG_CHARS_MAX} characters, got {len(text)}")
+    return text
+
+
+def check_choice(text: str, path: str, choices: tuple[C, ...]) -> C:
+    """One of a few words."""
+    for choice in choices:
+        if choice == text:
+            return choice
+    refuse(f"{path}: expected {', '.join(choices[:-1])} or {choices[-1]}, got {shown(text)}")
+
+
+def check_key(text: str, path: str, chars_max: int) -> str:
+    """A key that a user chose."""
+    if not (1 <= len(text) <= chars_max and text.isprintable()):
+        refuse(f"{path}: expected 1 to {chars_max} printable characters, got {shown(text)}")
     return text
 
 

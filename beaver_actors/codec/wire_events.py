@@ -16,6 +16,7 @@ from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.facts import (
     EVENT_NAMES,
     Fact,
+    JobCancelled,
     JobCompleted,
     JobDeleted,
     JobDied,
@@ -54,7 +55,7 @@ def _quickly(lsn: int, fact: Fact) -> bytes | None:
     if isinstance(fact, JobStarted) and _is_plain(fact.worker_id):
         deadline = b"" if fact.deadline_ms is None else b',"deadline":"%b"' % _time_bytes(fact.deadline_ms)
         return b'%b,"worker_id":"%b"%b,"fence":%d}' % (head, fact.worker_id.encode(), deadline, lsn)
-    if isinstance(fact, JobEnqueued) and fact.expires_at_ms is None and not fact.terms.tags:
+    if isinstance(fact, JobEnqueued) and fact.extras is None and not fact.terms.tags:
         place = _place(fact.terms.queue, fact.terms.kind, fact.terms.priority)
         return b'%b,%b,"args":%b,"run_at":"%b"}' % (head, place, fact.args, _time_bytes(fact.run_at_ms))
     return None
@@ -113,7 +114,10 @@ def _fill_enqueued(event: EventObject, fact: JobEnqueued) -> None:
     event.tags = terms.tags or UNSET
     event.args = Raw(fact.args)
     event.run_at = time_text(fact.run_at_ms)
-    event.expires_at = _time_or_unset(fact.expires_at_ms)
+    if fact.extras is not None:
+        event.expires_at = _time_or_unset(fact.extras.expires_at_ms)
+        unique = fact.extras.unique
+        event.unique_key = UNSET if unique is None else unique.key
 
 
 def _fill_started(event: EventObject, fact: JobStarted) -> None:
@@ -157,6 +161,10 @@ def _fill_died(event: EventObject, fact: JobDied) -> None:
     event.error = UNSET if fact.error is None else _error(fact.error)
 
 
+def _fill_cancelled(event: EventObject, fact: JobCancelled) -> None:
+    event.reason = fact.reason or UNSET
+
+
 def _fill_retried(event: EventObject, fact: JobRetried) -> None:
     event.run_at = time_text(fact.run_at_ms)
 
@@ -175,6 +183,7 @@ _FILL: dict[type[Fact], Callable[[EventObject, Any], None]] = {
     JobReleased: _fill_released,
     JobRescued: _fill_rescued,
     JobDied: _fill_died,
+    JobCancelled: _fill_cancelled,
     JobRetried: _fill_retried,
     JobDeleted: _fill_deleted,
 }

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, assert_never
 
 from msgspec import UNSET, Raw
 
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_checks import (
+    check_choice,
     check_duration,
     check_id,
+    check_key,
     check_kind,
     check_object,
     check_queue,
@@ -25,11 +28,18 @@ from beaver_actors.codec.wire_checks import (
 )
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError
-from beaver_actors.codec.wire_fields import ATTEMPTS_MAX, DELAYS_MAX, META_BYTES_MAX, PRIORITY_MAX, TAGS_MAX
+from beaver_actors.codec.wire_fields import (
+    ATTEMPTS_MAX,
+    DELAYS_MAX,
+    META_BYTES_MAX,
+    PRIORITY_MAX,
+    TAGS_MAX,
+    UNIQUE_KEY_CHARS_MAX,
+)
 from beaver_actors.codec.wire_objects import BackoffRule, Exponential, Fixed, Listed, NewJobObject, Polynomial
-from beaver_actors.core.commands import NewJob
+from beaver_actors.core.commands import ON_CONFLICT, NewJob, OnConflict
 from beaver_actors.core.durations import seconds, shown
-from beaver_actors.core.job import Backoff, Terms
+from beaver_actors.core.job import UNIQUE_UNTIL, Backoff, Extras, Terms, Unique
 
 _NULL = Raw(b"null")
 """In a field that is carried unread, the same as leaving it out."""
@@ -94,10 +104,10 @@ def new_jobs(
                 message = f"expected at most {limits.job_bytes} bytes of args and meta"
                 raise WireError("too_large", f"args: {message}, got {len(args) + len(meta)}")
             job_id = next(fresh) if job.id is None else check_id(job.id, "id")
-            if job.run_at is None and job.delay is None and job.expires_at is None:
+            if job.run_at is None and job.delay is None and _asks_for_nothing(job):
                 made.append(NewJob(job_id, terms, args))
             else:
-                made.append(NewJob(job_id, terms, args, *_times(job)))
+                made.append(NewJob(job_id, terms, args, *_times(job), _extras(job), _on_conflict(job)))
     except WireError as error:
         raise WireError(error.code, path.format(len(made)) + error.message) from None
     return tuple(made)
@@ -174,13 +184,49 @@ def backoff_from(rule: BackoffRule) -> Backoff:
             assert_never(rule)
 
 
-def _times(job: NewJobObject) -> tuple[int | None, int | None, int | None]:
+_EXTRAS = attrgetter("expires_at", "unique_key", "unique_until", "unique_for", "on_conflict")
+"""The fields that few jobs have."""
+_NONE = (None,) * 5
+
+
+def _asks_for_nothing(job: NewJobObject) -> bool:
+    return _EXTRAS(job) == _NONE
+
+
+def _extras(job: NewJobObject) -> Extras | None:
+    extras = Extras(
+        None if job.expires_at is None else check_time(job.expires_at, "expires_at"),
+        _unique(job),
+    )
+    return None if extras == Extras() else extras
+
+
+def _unique(job: NewJobObject) -> Unique | None:
+    if job.unique_key is None:
+        for name in ("unique_until", "unique_for", "on_conflict"):
+            if getattr(job, name) is not None:
+                refuse(f"{name}: expected a unique_key with it, got none")
+        return None
+    key = check_key(job.unique_key, "unique_key", UNIQUE_KEY_CHARS_MAX)
+    until = check_choice(job.unique_until or "finished", "unique_until", UNIQUE_UNTIL)
+    for_ms = None if job.unique_for is None else check_duration(job.unique_for, "unique_for")
+    if for_ms == 0:
+        refuse(f"unique_for: expected more than 0, got {shown(job.unique_for)}")
+    if until == "window" and for_ms is None:
+        refuse("unique_for: expected how long the window is, got nothing")
+    return Unique(key, until, for_ms)
+
+
+def _on_conflict(job: NewJobObject) -> OnConflict:
+    return check_choice(job.on_conflict or "reject", "on_conflict", ON_CONFLICT)
+
+
+def _times(job: NewJobObject) -> tuple[int | None, int | None]:
     if job.run_at is not None and job.delay is not None:
         refuse("delay: expected run_at or delay, got both")
     return (
         None if job.run_at is None else check_time(job.run_at, "run_at"),
         None if job.delay is None else check_duration(job.delay, "delay"),
-        None if job.expires_at is None else check_time(job.expires_at, "expires_at"),
     )
 
 

@@ -21,6 +21,7 @@ from beaver_actors.codec.wire_fields import (
     QUEUE_PATTERN,
     TAGS_MAX,
     TIME,
+    UNIQUE_KEY_CHARS_MAX,
     Args,
     EventName,
     JobId,
@@ -35,7 +36,8 @@ from beaver_actors.codec.wire_fields import (
 )
 from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import RefusalCode, WaitReason
-from beaver_actors.core.job import DeadReason, JobState
+from beaver_actors.core.commands import ON_CONFLICT
+from beaver_actors.core.job import UNIQUE_UNTIL, EndReason, JobState, UniqueUntil
 
 
 class Polynomial(
@@ -116,6 +118,31 @@ class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     expires_at: Annotated[
         str | None, about("RFC 3339. A job that still waits then is dead, reason `expired`.", **TIME)
     ] = None
+    unique_key: Annotated[
+        str | None,
+        about("At most one job holds a key at a time.", minLength=1, maxLength=UNIQUE_KEY_CHARS_MAX),
+    ] = None
+    unique_until: Annotated[
+        str | None,
+        about(
+            "With unique_key: held until the job is finished (the default), until its first attempt has "
+            "started, or for a window of time whatever becomes of it.",
+            enum=list(UNIQUE_UNTIL),
+        ),
+    ] = None
+    unique_for: Annotated[
+        Seconds | None,
+        about(f"With unique_key: held at most so long from now; a window needs one. {DURATION}"),
+    ] = None
+    on_conflict: Annotated[
+        str | None,
+        about(
+            "With unique_key, if another job holds it: reject refuses all jobs of the message with "
+            "not_unique (the default), return_existing answers with the id of that job, replace cancels that "
+            "job if it still waits, and else rejects.",
+            enum=list(ON_CONFLICT),
+        ),
+    ] = None
     retention: Annotated[
         Seconds | None,
         about(f"How long the finished job is kept; the server's rule if nothing says otherwise. {DURATION}"),
@@ -143,7 +170,13 @@ class EventFilter(Struct, kw_only=True, forbid_unknown_fields=True, omit_default
 class Receipt(Struct, kw_only=True):
     """A job that is accepted: now, or before (`duplicate`)."""
 
-    id: JobId
+    id: Annotated[
+        str,
+        about(
+            "The job's id; with on_conflict return_existing that of the job which holds the key.",
+            pattern=ID_PATTERN,
+        ),
+    ]
     duplicate: bool
 
 
@@ -181,6 +214,9 @@ class JobObject(Struct, kw_only=True):
     backoff: BackoffRule
     expires_at: Time | None
     retention: int | float | None
+    unique_key: str | None = None
+    unique_until: UniqueUntil | None = None
+    unique_for: int | float | None = None
     tags: tuple[str, ...]
     meta: UserMeta
     created_at: Time
@@ -191,7 +227,10 @@ class JobObject(Struct, kw_only=True):
     fence: Annotated[int, about("The position of the latest lease; it only grows. 0 before the first.")]
     worker_id: str | None
     cancel_requested: bool
-    reason: Annotated[DeadReason | None, about("Why it is dead.")]
+    reason: Annotated[
+        EndReason | None,
+        about("Why it is dead; or cancelled, if nobody asked for that."),
+    ]
     waits_for: Annotated[WaitReason | None, about("Why it does not run now.")]
     progress: Annotated[Raw, about("What the handler last told; null for nothing.")]
     result: Annotated[Raw, about("What the handler returned; null for nothing.")]
@@ -252,10 +291,13 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
         str | UnsetType, about("job_enqueued, job_failed, job_snoozed, job_retried.", **TIME)
     ] = UNSET
     expires_at: Annotated[str | UnsetType, about("job_enqueued, if it has one.", **TIME)] = UNSET
+    unique_key: Annotated[str | UnsetType, about("job_enqueued, if it has one.")] = UNSET
     worker_id: Annotated[str | UnsetType, about("job_started.")] = UNSET
     deadline: Annotated[str | UnsetType, about("job_started, unless the job has no timeout.", **TIME)] = UNSET
     fence: Annotated[int | UnsetType, about("Events of an attempt: the lease it ran under.")] = UNSET
     progress: Annotated[Raw | UnsetType, about("job_progressed.")] = UNSET
     result: Annotated[Raw | UnsetType, about("job_completed; null for nothing.")] = UNSET
     error: EventError | UnsetType = UNSET
-    reason: Annotated[str | UnsetType, about("job_died, job_deleted.")] = UNSET
+    reason: Annotated[
+        str | UnsetType, about("job_died, job_deleted; job_cancelled, if nobody asked for it.")
+    ] = UNSET

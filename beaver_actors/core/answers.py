@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
-from beaver_actors.core.job import AttemptError, DeadReason, JobState, Terms
+from beaver_actors.core.job import AttemptError, EndReason, Extras, JobState, Terms
 
 RefusalCode = Literal[
     "bad_request", "unauthorized", "forbidden", "not_found", "conflict", "not_unique", "lease_lost",
@@ -121,7 +121,7 @@ class JobView(NamedTuple):
     state: JobState
     created_ms: int
     run_at_ms: int
-    expires_at_ms: int | None
+    extras: Extras
     order: int
     lsn: int
     attempt: int
@@ -131,7 +131,7 @@ class JobView(NamedTuple):
     finished_ms: int | None
     worker_id: str | None
     cancel_requested: bool
-    reason: DeadReason | None
+    reason: EndReason | None
     progress: bytes | None
     result: bytes | None
     errors: tuple[AttemptError, ...]

@@ -7,10 +7,13 @@ chance, what the caller can run. It never carries how to answer; that is the act
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-from beaver_actors.core.job import JobState, Terms
+from beaver_actors.core.job import Extras, JobState, Terms
 from beaver_actors.core.outcome import Outcome
+
+OnConflict = Literal["reject", "return_existing", "replace"]
+ON_CONFLICT: tuple[OnConflict, ...] = ("reject", "return_existing", "replace")
 
 
 class NewJob(NamedTuple):
@@ -21,7 +24,9 @@ class NewJob(NamedTuple):
     args: bytes
     run_at_ms: int | None = None
     delay_ms: int | None = None
-    expires_at_ms: int | None = None
+    extras: Extras | None = None
+    on_conflict: OnConflict = "reject"
+    """What becomes of it if another job holds its unique key."""
 
 
 class Report(NamedTuple):

@@ -8,7 +8,7 @@ fence of a lease can be told before the fact is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from operator import attrgetter
 from typing import Any
 
@@ -43,8 +43,9 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import FINISHED, Job, JobState
+from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
 from beaver_actors.core.state import State
+from beaver_actors.core.unique import held_until_ms, holder
 
 
 def decide(state: State, command: Command, now_ms: int, policy: Policy) -> Decision:
@@ -56,6 +57,7 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
     facts: list[Fact] = []
     receipts: list[Receipt] = []
     fresh: dict[str, NewJob] = {}
+    keys = _Keys(state, now_ms)
     jobs = state.jobs
     for new in command.jobs:
         job_id = new.job_id
@@ -65,37 +67,80 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
                 return refuse("conflict", f"job {job_id} exists with other content; use another id")
             receipts.append(Receipt(job_id, True))
             continue
+        _, terms, args, at_ms, delay_ms, extras, _ = new
+        if extras is not None and extras.unique is not None:
+            taken = keys.take(new, extras.unique.key)
+            if isinstance(taken, Refused):
+                return Decision([], taken)
+            if isinstance(taken, Receipt):
+                receipts.append(taken)
+                continue
+            facts += taken
         fresh[job_id] = new
-        _, terms, args, at_ms, delay_ms, expires_at_ms = new
         run_at_ms = now_ms
         if delay_ms is not None:
             run_at_ms = now_ms + max(delay_ms, 0)
         elif at_ms is not None:
             run_at_ms = max(at_ms, now_ms)
-        facts.append(JobEnqueued(job_id, now_ms, terms, args, run_at_ms, expires_at_ms))
+        facts.append(JobEnqueued(job_id, now_ms, terms, args, run_at_ms, extras))
         receipts.append(Receipt(job_id, False))
     if facts:
-        refusal = _no_room(state, fresh, policy)
+        refusal = _no_room(state, fresh.values(), keys.replaced, policy)
         if refusal is not None:
             return Decision([], refusal)
     return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
 
 
+class _Keys:
+    """The unique keys, as they are while the jobs of one command are judged one after the other."""
+
+    def __init__(self, state: State, now_ms: int) -> None:
+        self._state = state
+        self._now_ms = now_ms
+        self._taken: dict[str, NewJob] = {}
+        """By jobs of this command."""
+        self.replaced: list[NewJob | Job] = []
+
+    def take(self, new: NewJob, key: str) -> Refused | Receipt | list[Fact]:
+        """What becomes of this job: a refusal of them all, the job that has its place, or what must happen
+        before it comes."""
+        held = self._taken.get(key) or holder(self._state.unique, key, self._now_ms)
+        before: list[Fact] = []
+        if held is not None:
+            job_id = held.id if isinstance(held, Job) else held.job_id
+            if new.on_conflict == "return_existing":
+                return Receipt(job_id, True)
+            waits = not isinstance(held, Job) or held.state in WAITING
+            if new.on_conflict == "reject" or not waits:
+                state = f", which is {held.state.replace('_', ' ')}" if isinstance(held, Job) else ""
+                text = f"job {new.job_id}: its unique_key {key!r} is held by job {job_id}{state}"
+                return Refused("not_unique", text)
+            self.replaced.append(held)
+            before.append(JobCancelled(job_id, self._now_ms, "replaced"))
+        self._taken[key] = new
+        return before
+
+
 _queue_of = attrgetter("terms.queue")
 
 
-def _no_room(state: State, fresh: dict[str, NewJob], policy: Policy) -> Refused | None:
+def _no_room(
+    state: State, fresh: Collection[NewJob], replaced: Collection[NewJob | Job], policy: Policy
+) -> Refused | None:
     """Why these new jobs cannot be taken now, if they cannot (P7, P11)."""
     if policy.storage_full:
         message = "the disk is full; running jobs can finish, new ones are refused until there is room"
         return Refused("storage_full", message, 5_000)
-    if state.waiting + len(fresh) > policy.pending_jobs_max:
+    grown = len(fresh) - len(replaced)
+    if grown > 0 and state.waiting + grown > policy.pending_jobs_max:
         return Refused(
             "queue_full", f"the server holds its limit of {policy.pending_jobs_max} waiting jobs", 1_000
         )
-    for name, count in Counter(map(_queue_of, fresh.values())).items():
+    more = Counter(map(_queue_of, fresh))
+    more.subtract(map(_queue_of, replaced))
+    for name, count in more.items():
         queue = state.queues.get(name)
-        if (queue.waiting if queue else 0) + count > policy.queue_jobs_max:
+        if count > 0 and (queue.waiting if queue else 0) + count > policy.queue_jobs_max:
             text = f"queue {name} holds its limit of {policy.queue_jobs_max} waiting jobs"
             return Refused("queue_full", text, 1_000)
     return None
@@ -118,8 +163,14 @@ def _retry(state: State, command: Retry, now_ms: int, policy: Policy) -> Decisio
     def one(job: Job) -> tuple[Fact | None, Change]:
         if job.state not in (JobState.DEAD, JobState.CANCELLED):
             return None, Change(job.id, False, "conflict", job.state)
+        if job.unique is not None and held_until_ms(job, put_back=True) > now_ms:
+            other = holder(state.unique, job.unique.key, now_ms)
+            if job.unique.key in put_back or (other is not None and other is not job):
+                return None, Change(job.id, False, "not_unique", job.state)
+            put_back.add(job.unique.key)
         return JobRetried(job.id, now_ms, now_ms), Change(job.id, True, None, JobState.PENDING)
 
+    put_back: set[str] = set()
     if policy.storage_full:
         return refuse("storage_full", "the disk is full; jobs can be put back once there is room", 5_000)
     return _each(state, command.job_ids, one)

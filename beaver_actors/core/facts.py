@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple, TypeAlias
 
-from beaver_actors.core.job import DeadReason, JobError, Terms
+from beaver_actors.core.job import CancelReason, DeadReason, Extras, JobError, Terms
 
 DeleteReason = Literal["request", "retention"]
 
@@ -23,7 +23,7 @@ class JobEnqueued(NamedTuple):
     terms: Terms
     args: bytes
     run_at_ms: int
-    expires_at_ms: int | None = None
+    extras: Extras | None = None
 
 
 class JobStarted(NamedTuple):
@@ -108,10 +108,11 @@ class JobCancelRequested(NamedTuple):
 
 
 class JobCancelled(NamedTuple):
-    """The job is stopped for good."""
+    """The job is stopped for good. `reason`: None if someone asked for it."""
 
     job_id: str
     at_ms: int
+    reason: CancelReason | None = None
 
 
 class JobRetried(NamedTuple):

@@ -34,6 +34,7 @@ from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import FINISHED, AttemptError, Extras, Job, JobError, JobState, Terms, Trail
 from beaver_actors.core.state import Queue, State, file_job
 from beaver_actors.core.transitions import TRANSITIONS
+from beaver_actors.core.unique import holds
 
 PENDING, SCHEDULED, IN_FLIGHT = JobState.PENDING, JobState.SCHEDULED, JobState.IN_FLIGHT
 
@@ -87,7 +88,7 @@ def _is_plain(fact: Fact, terms: Terms) -> bool:
         type(fact) is JobEnqueued
         and fact.terms is terms
         and fact.run_at_ms == fact.at_ms
-        and fact.expires_at_ms is None
+        and fact.extras is None
     )
 
 
@@ -122,12 +123,11 @@ def _queue(state: State, name: str) -> Queue:
 
 
 def _enqueued(state: State, fact: JobEnqueued) -> None:
-    job_id, at_ms, terms, args, run_at_ms, expires_at_ms = fact
+    job_id, at_ms, terms, args, run_at_ms, extras = fact
     assert job_id not in state.jobs, f"job {job_id} enqueued twice"
     lsn = state.lsn
     terms = state.terms.setdefault(terms, terms)
     target = SCHEDULED if run_at_ms > at_ms else PENDING
-    extras = None if expires_at_ms is None else Extras(expires_at_ms)
     job = Job(job_id, terms, args, target, at_ms, run_at_ms, extras, lsn, lsn)
     state.jobs[job_id] = job
     state.roll.add(job)
@@ -135,6 +135,8 @@ def _enqueued(state: State, fact: JobEnqueued) -> None:
     queue.counts[target] = queue.counts.get(target, 0) + 1
     state.totals.enqueued += 1
     file_job(state, job)
+    if extras is not None and extras.unique is not None:
+        state.unique[extras.unique.key] = job
 
 
 def _started(state: State, fact: JobStarted) -> None:
@@ -217,6 +219,11 @@ def _cancel_requested(state: State, fact: JobCancelRequested) -> None:
 
 
 def _cancelled(state: State, fact: JobCancelled) -> None:
+    if fact.reason is not None:
+        job = _known(state, fact)
+        if job.trail is None:
+            job.trail = Trail()
+        job.trail.reason = fact.reason
     _move(state, fact, JobState.CANCELLED, fact.at_ms)
     state.totals.cancelled += 1
 
@@ -233,12 +240,16 @@ def _retried(state: State, fact: JobRetried) -> None:
         left = extras._replace(expires_at_ms=None)
         job.extras = None if left == Extras() else left
     _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
+    if job.unique is not None and holds(job, fact.at_ms):
+        state.unique[job.unique.key] = job
     state.totals.retried += 1
 
 
 def _deleted(state: State, fact: JobDeleted) -> None:
     job = _move(state, fact, None)
     del state.jobs[job.id]
+    if job.unique is not None and state.unique.get(job.unique.key) is job:
+        del state.unique[job.unique.key]
     state.roll.forget(state.jobs)
     if len(state.terms) > 2 * len(state.jobs) + SLACK:
         state.terms = {kept.terms: kept.terms for kept in state.jobs.values()}

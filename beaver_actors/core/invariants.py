@@ -7,8 +7,9 @@ work of a bug, and serving from it could lose jobs.
 from __future__ import annotations
 
 from beaver_actors.core.index import lane_key, place
-from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
+from beaver_actors.core.job import DEAD_REASONS, FINISHED, WAITING, Job, JobState
 from beaver_actors.core.state import State
+from beaver_actors.core.unique import holds
 
 
 def check(state: State) -> None:
@@ -52,8 +53,14 @@ def _check_job(state: State, job: Job) -> None:
         assert trail is None or trail.lease_ms is None, f"job {job.id} is leased but does not run"
     finished = trail is not None and trail.finished_ms is not None
     assert finished == (job.state in FINISHED), f"job {job.id} is {job.state}, finished: {finished}"
-    dead = trail is not None and trail.reason is not None
-    assert dead == (job.state is JobState.DEAD), f"job {job.id} is {job.state}, reason given: {dead}"
+    reason = None if trail is None else trail.reason
+    dead = reason in DEAD_REASONS
+    assert dead == (job.state is JobState.DEAD), f"job {job.id} is {job.state}, its reason is {reason}"
+    assert reason is None or dead or job.state is JobState.CANCELLED, f"job {job.id}: {job.state}, {reason}"
+    if holds(job, state.time_ms):
+        assert job.unique is not None
+        other = state.unique.get(job.unique.key)
+        assert other is job, f"job {job.id} holds {job.unique.key!r}, and so does {other and other.id}"
 
 
 def _check_indexes(state: State) -> None:

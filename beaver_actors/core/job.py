@@ -34,6 +34,9 @@ WAITING = frozenset({JobState.SCHEDULED, JobState.PENDING, JobState.BLOCKED})
 
 DeadReason = Literal["max_attempts", "poison", "expired", "rejected"]
 DEAD_REASONS: tuple[DeadReason, ...] = ("max_attempts", "poison", "expired", "rejected")
+CancelReason = Literal["replaced"]
+"""Why a job was stopped by something else than a request for it."""
+EndReason = DeadReason | CancelReason
 
 BackoffKind = Literal["polynomial", "exponential", "fixed", "list"]
 
@@ -92,12 +95,26 @@ class AttemptError(NamedTuple):
     traceback: str
 
 
+UniqueUntil = Literal["finished", "started", "window"]
+UNIQUE_UNTIL: tuple[UniqueUntil, ...] = ("finished", "started", "window")
+
+
+class Unique(NamedTuple):
+    """A key that at most one job holds at a time; how long stands in `core/unique.py`."""
+
+    key: str
+    until: UniqueUntil = "finished"
+    for_ms: int | None = None
+    """At most so long since the job was enqueued; None for no limit. A window has one."""
+
+
 class Extras(NamedTuple):
     """What few jobs ask for beside their terms, each job for itself. A job that asks for nothing of this has
     none, so that a field more here costs a plain job nothing."""
 
     expires_at_ms: int | None = None
     """When it is given up if it has not started by then."""
+    unique: Unique | None = None
 
 
 @dataclass(slots=True, eq=True)
@@ -117,7 +134,8 @@ class Trail:
     deadline_ms: int | None = None
     """When the job manager takes the job away from a worker that ignores its timeout."""
     cancel_requested: bool = False
-    reason: DeadReason | None = None
+    reason: EndReason | None = None
+    """Why it gave up; or why it was stopped, if nobody asked for that."""
     progress: bytes | None = None
     result: bytes | None = None
     errors: tuple[AttemptError, ...] = ()
@@ -151,6 +169,11 @@ class Job:
     def expires_at_ms(self) -> int | None:
         extras = self.extras
         return None if extras is None else extras.expires_at_ms
+
+    @property
+    def unique(self) -> Unique | None:
+        extras = self.extras
+        return None if extras is None else extras.unique
 
     @property
     def attempt(self) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from beaver_actors.core.index import Lanes, Line, Roll, Timetable
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
+from beaver_actors.core.unique import held_until_ms, index_of
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
 
@@ -78,6 +79,8 @@ class State:
     overdue: deque[Job] = field(default_factory=deque)
     """Jobs whose expiry or own retention has passed, found by `advance`, for `decide` to act on."""
     roll: Roll = field(default_factory=Roll)
+    unique: dict[str, Job] = field(default_factory=dict)
+    """For each unique key, the last job to take it; `core/unique.py` says whether it still holds it."""
     terms: dict[Terms, Terms] = field(default_factory=dict)
     """Equal terms are kept once."""
 
@@ -111,9 +114,18 @@ def is_overdue(state: State, job: Job, now_ms: int) -> bool:
     if state.jobs.get(job.id) is not job:
         return False
     if job.state in FINISHED:
-        kept_ms, trail = job.terms.retention_ms, job.trail
-        return kept_ms is not None and trail is not None and (trail.finished_ms or 0) + kept_ms <= now_ms
+        kept_ms = kept_until_ms(job)
+        return kept_ms is not None and kept_ms <= now_ms
     return job.state is not IN_FLIGHT and job.expires_at_ms is not None and job.expires_at_ms <= now_ms
+
+
+def kept_until_ms(job: Job) -> float | None:
+    """When the retention of its own that this finished job has ends; None if it has none. A job that holds
+    its unique key is kept for as long."""
+    kept_ms, trail = job.terms.retention_ms, job.trail
+    if kept_ms is None or trail is None:
+        return None
+    return max((trail.finished_ms or 0) + kept_ms, held_until_ms(job))
 
 
 def file_job(state: State, job: Job) -> None:
@@ -128,9 +140,9 @@ def file_job(state: State, job: Job) -> None:
         state.schedule.add(job.run_at_ms, job)
     elif job_state in FINISHED:
         state.finished[job_state].add(job)
-        kept_ms, trail = job.terms.retention_ms, job.trail
-        if kept_ms is not None and trail is not None and trail.finished_ms is not None:
-            state.keepsakes.add(trail.finished_ms + kept_ms, job)
+        kept_ms = kept_until_ms(job)
+        if kept_ms is not None:
+            state.keepsakes.add(int(kept_ms), job)
         return
     extras = job.extras
     if extras is not None and extras.expires_at_ms is not None:
@@ -152,6 +164,7 @@ def reindex(state: State) -> None:
     # asked once.
     alike: dict[tuple[int, JobState], list[Job]] = {}
     running: list[Job] = []
+    unique: list[Job] = []
     finished: dict[JobState, list[Job]] = {final: [] for final in FINISHED}
     terms: Terms | None = None
     job_state: JobState | None = None
@@ -161,8 +174,13 @@ def reindex(state: State) -> None:
             terms, job_state = job.terms, job.state
             group = alike.setdefault((id(terms), job_state), [])
         group.append(job)
-        if job.extras is not None and job.extras.expires_at_ms is not None and job.state in WAITING:
-            state.expiries.add(job.extras.expires_at_ms, job)
+        extras = job.extras
+        if extras is not None:
+            if extras.expires_at_ms is not None and job.state in WAITING:
+                state.expiries.add(extras.expires_at_ms, job)
+            if extras.unique is not None:
+                unique.append(job)
+    state.unique = index_of(unique)
     for (_, job_state), group in alike.items():
         terms = _share_terms(state, group)
         counts = state.queues[terms.queue].counts
@@ -182,8 +200,9 @@ def reindex(state: State) -> None:
         jobs.sort(key=lambda job: job.lsn)
         state.finished[final].extend(jobs)
         for job in jobs:
-            if job.terms.retention_ms is not None and job.trail is not None:
-                state.keepsakes.add((job.trail.finished_ms or 0) + job.terms.retention_ms, job)
+            kept_ms = kept_until_ms(job)
+            if kept_ms is not None:
+                state.keepsakes.add(int(kept_ms), job)
 
 
 def _share_terms(state: State, alike: list[Job]) -> Terms:

@@ -13,6 +13,7 @@ from beaver_actors.core.facts import Fact, JobDeleted, JobDied, JobFailed
 from beaver_actors.core.job import FINISHED, JobError, JobState
 from beaver_actors.core.outcome import TimedOut
 from beaver_actors.core.state import State, is_overdue
+from beaver_actors.core.unique import holds
 
 TICK_FACTS_MAX = 1000
 """Facts that one tick may bring, so that a mass expiry does not hold up the commands behind it."""
@@ -53,7 +54,7 @@ def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:
             old = job.trail is not None and (job.trail.finished_ms or 0) + kept_ms <= now_ms
             if excess <= 0 and not old:
                 break  # those behind it finished later still
-            if job.id in named or (excess <= 0 and job.terms.retention_ms is not None):
+            if job.id in named or (excess <= 0 and job.terms.retention_ms is not None) or holds(job, now_ms):
                 continue
             excess -= 1
             yield JobDeleted(job.id, now_ms, "retention")

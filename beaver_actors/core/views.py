@@ -7,13 +7,14 @@ from dataclasses import asdict
 from beaver_actors.core.answers import Found, JobView, Page, QueueStatus, Status, WaitReason
 from beaver_actors.core.choose import is_last_chance
 from beaver_actors.core.commands import List, Policy
-from beaver_actors.core.job import Job, JobState, Trail
+from beaver_actors.core.job import Extras, Job, JobState, Trail
 from beaver_actors.core.state import State
 
 LOOKED_AT_MAX = 10_000
 """Jobs that one listing looks at, so that a rare filter over a million jobs does not hold up the others."""
 
 _NO_TRAIL = Trail()
+_NO_EXTRAS = Extras()
 
 
 def found(state: State, job: Job, policy: Policy) -> Found:
@@ -69,9 +70,10 @@ def _matches(job: Job, command: List) -> bool:
 def _view(state: State, job: Job, policy: Policy) -> JobView:
     trail = job.trail or _NO_TRAIL
     return JobView(
-        job.id, job.terms, job.args, job.state, job.created_ms, job.run_at_ms, job.expires_at_ms, job.order,
-        job.lsn, job.attempt, job.rescues, job.fence, trail.started_ms, trail.finished_ms, trail.worker_id,
-        trail.cancel_requested, trail.reason, trail.progress, trail.result, tuple(trail.errors),
+        job.id, job.terms, job.args, job.state, job.created_ms, job.run_at_ms, job.extras or _NO_EXTRAS,
+        job.order, job.lsn, job.attempt, job.rescues, job.fence, trail.started_ms,
+        trail.finished_ms, trail.worker_id, trail.cancel_requested, trail.reason, trail.progress,
+        trail.result, tuple(trail.errors),
         _waits_for(state, job, policy),
     )  # fmt: skip
 

@@ -29,7 +29,18 @@ from beaver_actors.core.facts import (
     QueueResumed,
 )
 from beaver_actors.core.fold import fold
-from beaver_actors.core.job import DEAD_REASONS, Backoff, DeadReason, Job, JobError, JobState, Terms
+from beaver_actors.core.job import (
+    DEAD_REASONS,
+    UNIQUE_UNTIL,
+    Backoff,
+    DeadReason,
+    Extras,
+    Job,
+    JobError,
+    JobState,
+    Terms,
+    Unique,
+)
 from beaver_actors.core.state import State, Totals
 from beaver_actors.core.transitions import TRANSITIONS
 
@@ -87,13 +98,19 @@ def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
         return random.choice((QueuePaused, QueueResumed))(random.choice(TERMS).queue, at_ms)
     if not state.jobs or (random.random() < 0.35 and not is_full):
         run_at_ms = at_ms + random.choice((0, 0, -5, 1000))
-        expires_at_ms = random.choice((None, at_ms + 9))
+        extras = _extras(state.lsn, random.choice((None, at_ms + 9)))
         blob = random.randrange(2000)
         args = random.choice((b"{}", b'{"a":"\xc3\xbc"}', None)) or b'{"blob":"%b"}' % (b"x" * blob)
         terms = random.choice(TERMS)
-        return JobEnqueued(f"job-{state.lsn}", at_ms, terms, args, run_at_ms, expires_at_ms)
+        return JobEnqueued(f"job-{state.lsn}", at_ms, terms, args, run_at_ms, extras)
     job = random.choice(list(state.jobs.values()))
     return _about(random, job, random.choice(_KINDS[job.state]), at_ms)
+
+
+def _extras(lsn: int, expires_at_ms: int | None) -> Extras | None:
+    """Now and then a key, each job its own; nothing is drawn for it."""
+    unique = None if lsn % 16 else Unique(f"key-{lsn}", UNIQUE_UNTIL[lsn % 3], 5 + lsn % 5)
+    return None if unique is None and expires_at_ms is None else Extras(expires_at_ms, unique)
 
 
 def _about(random: Random, job: Job, kind: type[JobFact], at_ms: int) -> JobFact:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from beaver_actors.core import commands as c, outcome as o
+from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.facts import FACTS, Fact
-from beaver_actors.core.job import Backoff, JobError, JobState, Terms
+from beaver_actors.core.job import UNIQUE_UNTIL, Backoff, Extras, JobError, JobState, Terms, Unique
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
 TIME_MS_MAX = 253_402_300_799_999
@@ -26,7 +27,7 @@ leases_ms = st.none() | st.integers(1, 3_600_000)
 lsns = st.integers(1, 2**63 - 1)
 dice = st.floats(0, 1, exclude_max=True)
 names = st.text(min_size=1, max_size=20)
-KINDS, QUEUES = st.sampled_from("xyz"), st.sampled_from("pq")
+KINDS, QUEUES, KEYS = st.sampled_from("xyz"), st.sampled_from("pq"), st.sampled_from("kl")
 """Few, where commands are to meet."""
 
 json_values: SearchStrategy[Any] = st.recursive(
@@ -74,6 +75,15 @@ def terms(kinds: SearchStrategy[str] = names, queues: SearchStrategy[str] = name
     )
 
 
+def extras(expiries_ms: SearchStrategy[int | None]) -> SearchStrategy[Extras | None]:
+    """What few jobs ask for; keys of which there are few, so that jobs meet."""
+    held_ms = durations_ms.filter(bool)
+    window = st.builds(Unique, KEYS, st.just("window"), held_ms)
+    unique = st.builds(Unique, KEYS, st.sampled_from(UNIQUE_UNTIL[:2]), st.none() | held_ms) | window
+    asked = st.builds(Extras, expiries_ms, st.none() | unique)
+    return st.none() | asked.filter(lambda extras: extras != Extras())
+
+
 outcomes: SearchStrategy[o.Outcome] = st.one_of(
     st.builds(o.Succeeded, st.none() | json_texts),
     st.builds(o.Failed, errors, st.none() | durations_ms),
@@ -90,11 +100,12 @@ def facts() -> SearchStrategy[Fact]:
     """Any fact, well typed, whether or not it could have happened."""
     fields: dict[str, SearchStrategy[Any]] = {
         "job_id": names, "queue": names, "at_ms": times_ms, "terms": terms(), "args": json_objects,
-        "run_at_ms": times_ms, "retry_at_ms": times_ms, "expires_at_ms": st.none() | times_ms,
+        "run_at_ms": times_ms, "retry_at_ms": times_ms, "extras": extras(st.none() | times_ms),
         "worker_id": names, "deadline_ms": st.none() | times_ms, "lease_ms": leases_ms, "fence": lsns,
         "progress": json_texts, "result": st.none() | json_texts, "error": errors,
     }  # fmt: skip
     reasons = {
+        "JobCancelled": st.sampled_from([None, "replaced"]),
         "JobDied": st.sampled_from(["max_attempts", "poison", "expired", "rejected"]),
         "JobDeleted": st.sampled_from(["request", "retention"]),
     }
@@ -152,7 +163,8 @@ def _new_jobs(job_ids: SearchStrategy[str]) -> SearchStrategy[c.NewJob]:
         json_objects,
         run_at_ms=st.none() | soon_ms,
         delay_ms=st.none() | durations_ms,
-        expires_at_ms=st.none() | st.integers(NOON_MS, NOON_MS + 10 * 86_400_000),
+        extras=extras(st.none() | st.integers(NOON_MS, NOON_MS + 10 * 86_400_000)),
+        on_conflict=st.sampled_from(ON_CONFLICT),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from beaver_actors.codec import fact_codec
+from beaver_actors.codec.extras_codec import MoreRow, UniqueRow
 from beaver_actors.codec.fact_codec import (
     FACT_CODES,
     CodecError,
@@ -39,7 +40,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import Backoff, JobError, JobState, Terms
+from beaver_actors.core.job import Backoff, Extras, JobError, JobState, Terms, Unique
 from tests.journal.happenings import TERMS, happen
 
 
@@ -79,8 +80,12 @@ def test_every_fact_has_a_code_for_ever() -> None:
 def test_a_packed_job_enqueued_has_the_fields_of_the_fact() -> None:
     """P6, by table: the two classes are kept alike by hand."""
     packed = fact_codec._PackedEnqueued
-    assert packed._fields == JobEnqueued._fields
-    assert packed._field_defaults == JobEnqueued._field_defaults
+    first, *more = Extras._fields
+    assert packed._fields == (*JobEnqueued._fields[:-1], first, "more")
+    assert set(packed._field_defaults.values()) == {None}
+    assert MoreRow._fields == tuple(more)
+    assert MoreRow._field_defaults == {name: Extras._field_defaults[name] for name in more}
+    assert (UniqueRow._fields, UniqueRow._field_defaults) == (Unique._fields, Unique._field_defaults)
 
 
 def test_equal_terms_become_one_value() -> None:

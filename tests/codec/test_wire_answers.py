@@ -32,13 +32,13 @@ from beaver_actors.core.answers import (
     Refused,
     Status,
 )
-from beaver_actors.core.job import AttemptError, Backoff, JobState, Terms
+from beaver_actors.core.job import AttemptError, Backoff, Extras, JobState, Terms, Unique
 
 AT_MS = 1_788_249_600_000
 AT = "2026-09-01T08:00:00.000Z"
 
 BARE = JobView(
-    "j", Terms("k"), b'{"a":1.0}', JobState.PENDING, AT_MS, AT_MS, None, 5, 5, 0, 0, 0,
+    "j", Terms("k"), b'{"a":1.0}', JobState.PENDING, AT_MS, AT_MS, Extras(), 5, 5, 0, 0, 0,
     None, None, None, False, None, None, None, (), "turn",
 )  # fmt: skip
 FULL = BARE._replace(
@@ -47,7 +47,7 @@ FULL = BARE._replace(
     ),
     state=JobState.DEAD,
     run_at_ms=AT_MS + 1,
-    expires_at_ms=AT_MS + 2,
+    extras=Extras(AT_MS + 2, Unique("u", "window", 1_500)),
     attempt=2,
     rescues=1,
     fence=8,
@@ -80,7 +80,8 @@ def test_a_job_is_shown_with_every_field() -> None:
             "id": "j", "kind": "k", "args": {"a": 1.0}, "queue": "default", "priority": 0, "state": "pending",
             "run_at": AT, "max_attempts": 25, "timeout": 1800, "retention": None, "tags": [], "meta": {},
             "backoff": {"kind": "polynomial", "exponent": 4.0, "base": 15, "cap": 604800, "jitter": True},
-            "expires_at": None, "created_at": AT, "started_at": None, "finished_at": None, "attempt": 0,
+            "expires_at": None, "unique_key": None, "unique_until": None, "unique_for": None,
+            "created_at": AT, "started_at": None, "finished_at": None, "attempt": 0,
             "rescues": 0, "fence": 0, "worker_id": None, "cancel_requested": False, "reason": None,
             "waits_for": "turn", "progress": None, "result": None, "errors": [], "lsn": 5,
         },
@@ -88,6 +89,7 @@ def test_a_job_is_shown_with_every_field() -> None:
     job = read(JobObject, sent(reply("1", Found(FULL))).job)  # type: ignore[arg-type]  # it is there
     assert (job.backoff, job.retention, job.timeout) == (Fixed(delay=1.5), 86400, None)
     assert (job.run_at, job.finished_at) == ("2026-09-01T08:00:00.001Z", "2026-09-01T08:00:00.004Z")
+    assert (job.unique_key, job.unique_until, job.unique_for) == ("u", "window", 1.5)
     assert (job.progress, job.result, job.meta) == tuple(map(msgspec.Raw, (b"[1]", b'"r"', b'{"u":1}')))
     assert job.errors == [
         ErrorObject(

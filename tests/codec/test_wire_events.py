@@ -30,7 +30,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import JobError, Terms
+from beaver_actors.core.job import Extras, JobError, Terms, Unique
 from beaver_actors.testing.strategies import facts
 
 T = 1_788_249_600_000
@@ -44,10 +44,10 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
         {"job_id": "j", "kind": "k", "queue": "default", "priority": 0, "args": {"a": 1}, "run_at": AT},
     ),
     (
-        JobEnqueued("j", T, Terms("k", "q", 5, tags=("t",)), b"{}", T + 1000, T + 1000),
+        JobEnqueued("j", T, Terms("k", "q", 5, tags=("t",)), b"{}", T + 1000, Extras(T + 1000, Unique("u"))),
         {
             "job_id": "j", "kind": "k", "queue": "q", "priority": 5, "tags": ["t"], "args": {},
-            "run_at": LATER, "expires_at": LATER,
+            "run_at": LATER, "expires_at": LATER, "unique_key": "u",
         },
     ),
     (JobStarted("j", T, "w", T + 1000), {"job_id": "j", "worker_id": "w", "deadline": LATER, "fence": 42}),
@@ -63,6 +63,7 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     (JobDied("j", T, "expired"), {"job_id": "j", "reason": "expired"}),
     (JobCancelRequested("j", T), {"job_id": "j"}),
     (JobCancelled("j", T), {"job_id": "j"}),
+    (JobCancelled("j", T, "replaced"), {"job_id": "j", "reason": "replaced"}),
     (JobRetried("j", T, T + 1000), {"job_id": "j", "run_at": LATER}),
     (JobDeleted("j", T, "retention"), {"job_id": "j", "reason": "retention"}),
     (QueuePaused("q", T), {"queue": "q"}),

@@ -15,7 +15,7 @@ from beaver_actors.codec.wire_decode import Limits, decode_request
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults, backoff_from, backoff_object
 from beaver_actors.core.commands import Enqueue, NewJob
-from beaver_actors.core.job import Backoff, Terms
+from beaver_actors.core.job import Backoff, Extras, Terms
 from beaver_actors.testing.strategies import durations_ms
 
 LIMITS = Limits(job_bytes=2000)
@@ -114,7 +114,7 @@ def test_times_become_milliseconds() -> None:
     """A time in the past is kept as it is: the core runs such a job now."""
     assert one(run_at="1999-01-01T00:00:00Z").run_at_ms == 915_148_800_000
     assert one(delay="1.5s").delay_ms == 1_500
-    assert one(expires_at="2026-09-01T10:00:00+02:00").expires_at_ms == 1_788_249_600_000
+    assert one(expires_at="2026-09-01T10:00:00+02:00").extras == Extras(1_788_249_600_000)
 
 
 def test_args_are_kept_byte_for_byte() -> None:

@@ -7,7 +7,7 @@ import pytest
 from beaver_actors.core.answers import Finished, Recovered, Ticked
 from beaver_actors.core.commands import Cancel, Finish, Progress, Report, Tick
 from beaver_actors.core.facts import JobFailed, JobStarted
-from beaver_actors.core.job import JobError, JobState
+from beaver_actors.core.job import Extras, JobError, JobState
 from beaver_actors.core.outcome import Crashed, Failed, Outcome, Released, Succeeded
 from beaver_actors.testing.playbook import NOON_MS, Playbook, canonical
 
@@ -83,7 +83,7 @@ def test_a_tick_names_the_attempts_that_it_takes() -> None:
     """P4: whoever keeps leases in mind must learn that time has ended one."""
     book = Playbook()
     book.enqueue("slow", timeout_ms=5_000)
-    book.enqueue("expired", expires_at_ms=NOON_MS + 1)
+    book.enqueue("expired", extras=Extras(NOON_MS + 1))
     (lease,) = book.lease(worker_id="far", lease_ms=60_000, kinds=("work",))
     book.pass_time(15_000)
     answer = book.do(Tick())

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from beaver_actors.core.choose import is_last_chance
 from beaver_actors.core.commands import Cancel, Lease, Pause, Policy, Recover, Resume, Retry
 from beaver_actors.core.facts import JobStarted
-from beaver_actors.core.job import JobError
+from beaver_actors.core.job import Extras, JobError
 from beaver_actors.core.outcome import Crashed, Failed, Released, Snoozed, Succeeded
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
@@ -220,7 +220,7 @@ def test_a_worker_that_wants_nothing_gets_nothing(limit: int) -> None:
 def test_an_expired_job_does_not_start_even_before_a_tick_finds_it() -> None:
     """P4: at the very millisecond it expires it is too late; those behind it are not held up."""
     book = Playbook()
-    book.enqueue("a", "b", expires_at_ms=NOON_MS + 10)
+    book.enqueue("a", "b", extras=Extras(NOON_MS + 10))
     book.enqueue("c")
     book.pass_time(9)
     assert leased(book, 1) == ["a"]
@@ -246,7 +246,7 @@ def test_a_job_that_left_the_middle_of_the_line_and_came_back_stands_at_its_new_
 def test_a_job_rescued_from_the_middle_of_a_line_does_not_stand_in_two() -> None:
     """P12: with another count of rescues it belongs to another lane; its former one forgets it."""
     book = Playbook()
-    book.enqueue("stuck", expires_at_ms=NOON_MS + 5)
+    book.enqueue("stuck", extras=Extras(NOON_MS + 5))
     book.enqueue("a", "b")
     book.pass_time(5)
     assert leased(book, 1) == ["a"]

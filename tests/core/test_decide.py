@@ -31,7 +31,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import JobError, JobState, Terms
+from beaver_actors.core.job import Extras, JobError, JobState, Terms
 from beaver_actors.core.outcome import (
     Failed,
     Outcome,
@@ -99,7 +99,7 @@ def test_the_time_to_run_is_no_part_of_the_content() -> None:
     book = Playbook()
     book.enqueue("a", delay_ms=300_000)
     book.pass_time(2_000)
-    book.expect(Enqueue((new("a")._replace(delay_ms=300_000, expires_at_ms=NOON_MS * 2),)))
+    book.expect(Enqueue((new("a")._replace(delay_ms=300_000, extras=Extras(NOON_MS * 2)),)))
     assert book.job("a").run_at_ms == NOON_MS + 300_000
 
 

@@ -6,7 +6,15 @@ from typing import get_args
 
 import pytest
 
-from beaver_actors.core.facts import EVENT_NAMES, FACTS, JOB_FACTS, Fact, JobCancelled, JobFact, QueuePaused
+from beaver_actors.core.facts import (
+    EVENT_NAMES,
+    FACTS,
+    JOB_FACTS,
+    Fact,
+    JobCancelRequested,
+    JobFact,
+    QueuePaused,
+)
 from beaver_actors.testing.playbook import named
 
 
@@ -31,6 +39,6 @@ def test_every_fact_has_a_name_for_the_wire() -> None:
 
 def test_facts_of_different_kinds_with_equal_fields_are_equal() -> None:
     """P3: the trap that `named` in the playbook is there for."""
-    cancelled, paused = JobCancelled("a", 1), QueuePaused("a", 1)
+    cancelled, paused = JobCancelRequested("a", 1), QueuePaused("a", 1)
     assert tuple(cancelled) == tuple(paused)
     assert named([cancelled]) != named([paused])

@@ -8,7 +8,7 @@ import pytest
 
 from beaver_actors.core import invariants
 from beaver_actors.core.commands import Cancel
-from beaver_actors.core.job import Job, JobError, JobState, Trail
+from beaver_actors.core.job import Extras, Job, JobError, JobState, Trail
 from beaver_actors.core.outcome import Failed, Rejected, Succeeded
 from beaver_actors.core.state import State
 from beaver_actors.testing.playbook import NOON_MS, Playbook
@@ -18,7 +18,7 @@ def sound_state() -> State:
     """One job in each state that facts lead to."""
     book = Playbook()
     book.enqueue("done", "dead", "running", "retry", retention_ms=1_000)
-    book.enqueue("pending-1", "pending-2", expires_at_ms=NOON_MS + 1_000)
+    book.enqueue("pending-1", "pending-2", extras=Extras(NOON_MS + 1_000))
     book.enqueue("cancelled", delay_ms=1)
     done, dead, _, retry = book.lease(4)
     book.finish(done, Succeeded())
@@ -142,8 +142,8 @@ def lose_from_the_roll(state: State) -> None:
         (set_trail("retry", deadline_ms=5), "has a deadline but does not run"),
         (set_trail("done", finished_ms=None), "is completed, finished: False"),
         (set_trail("retry", finished_ms=5), "is scheduled, finished: True"),
-        (set_trail("dead", reason=None), "is dead, reason given: False"),
-        (set_trail("done", reason="poison"), "is completed, reason given: True"),
+        (set_trail("dead", reason=None), "is dead, its reason is None"),
+        (set_trail("done", reason="poison"), "is completed, its reason is poison"),
         (forget_lane, "lanes and the jobs differ|lane .* counts"),
         (stand_twice, "lanes holds a job twice"),
         (jump_the_line, "out of order"),

@@ -25,7 +25,7 @@ from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import Fact, JobDeleted, JobEnqueued
 from beaver_actors.core.fold import fold
 from beaver_actors.core.index import place
-from beaver_actors.core.job import WAITING, JobState, Terms
+from beaver_actors.core.job import WAITING, Extras, JobState, Terms
 from beaver_actors.core.outcome import Released, Succeeded
 from beaver_actors.core.state import Queue, State, advance, is_overdue
 from beaver_actors.testing.playbook import NOON_MS, Playbook, named
@@ -46,7 +46,7 @@ def test_a_scheduled_job_is_pending_at_its_very_millisecond() -> None:
 def test_time_that_stands_still_changes_nothing() -> None:
     """P3: advancing twice to the same moment finds what once found."""
     book = Playbook()
-    book.enqueue("a", "b", expires_at_ms=NOON_MS + 5)
+    book.enqueue("a", "b", extras=Extras(NOON_MS + 5))
     book.enqueue("c", delay_ms=5)
     book.pass_time(5)
     for _ in range(3):
@@ -58,7 +58,7 @@ def test_time_that_stands_still_changes_nothing() -> None:
 def test_what_is_overdue_is_forgotten_once_it_is_dealt_with() -> None:
     """P11: jobs set aside and then handled otherwise do not pile up."""
     book = Playbook()
-    book.enqueue("a", "b", expires_at_ms=NOON_MS)
+    book.enqueue("a", "b", extras=Extras(NOON_MS))
     book.expect(Count())
     overdue = list(book.state.overdue)
     assert all(is_overdue(book.state, job, book.now_ms) for job in overdue)
@@ -86,7 +86,7 @@ def test_times_that_nobody_waits_for_any_more_do_not_fill_the_memory() -> None:
     terms = Terms("work")
     for round_ in range(10):
         ids = tuple(f"{round_}-{number}" for number in range(500))
-        jobs = (NewJob(i, terms, b"{}", delay_ms=10**10, expires_at_ms=NOON_MS + 10**11) for i in ids)
+        jobs = (NewJob(i, terms, b"{}", delay_ms=10**10, extras=Extras(NOON_MS + 10**11)) for i in ids)
         book.do(Enqueue(tuple(jobs)))
         book.do(Delete(ids))
     assert len(book.state.schedule) < 2_500

@@ -7,7 +7,7 @@ import pytest
 from beaver_actors.core.answers import Ticked
 from beaver_actors.core.commands import Cancel, Delete, Enqueue, NewJob, Policy, Retry, Tick
 from beaver_actors.core.facts import JobDeleted, JobDied
-from beaver_actors.core.job import Backoff, JobError, JobState, Terms
+from beaver_actors.core.job import Backoff, Extras, JobError, JobState, Terms
 from beaver_actors.core.outcome import Failed, Outcome, Rejected, Released, Snoozed, Succeeded
 from beaver_actors.core.upkeep import TICK_FACTS_MAX
 from beaver_actors.testing.playbook import NOON_MS, Playbook
@@ -47,7 +47,7 @@ def deleted(book: Playbook) -> list[str]:
 def test_a_waiting_job_dies_at_the_millisecond_it_expires(delay_ms: int) -> None:
     """P4: pending or still scheduled; a millisecond before, it may yet run."""
     book = Playbook()
-    book.enqueue("a", delay_ms=delay_ms, expires_at_ms=NOON_MS + 10)
+    book.enqueue("a", delay_ms=delay_ms, extras=Extras(NOON_MS + 10))
     book.pass_time(9)
     book.expect(Tick())
     book.pass_time(1)
@@ -60,7 +60,7 @@ def test_a_waiting_job_dies_at_the_millisecond_it_expires(delay_ms: int) -> None
 def test_a_job_that_arrives_expired_is_accepted_and_dies() -> None:
     """P4: it is told like any other job, and never starts."""
     book = Playbook()
-    book.enqueue("a", expires_at_ms=NOON_MS)
+    book.enqueue("a", extras=Extras(NOON_MS))
     assert book.lease() == ()
     book.expect(Tick(), JobDied("a", NOON_MS, "expired"))
 
@@ -68,7 +68,7 @@ def test_a_job_that_arrives_expired_is_accepted_and_dies() -> None:
 def test_a_running_job_does_not_expire() -> None:
     """P4: expiry is for waiting; what has started may end."""
     book = Playbook()
-    book.enqueue("a", expires_at_ms=NOON_MS + 10)
+    book.enqueue("a", extras=Extras(NOON_MS + 10))
     (lease,) = book.lease()
     book.pass_time(DAY_MS // 48)
     book.expect(Tick())
@@ -80,7 +80,7 @@ def test_a_running_job_does_not_expire() -> None:
 def test_a_job_that_comes_back_after_its_expiry_dies_with_the_next_tick(outcome: Outcome) -> None:
     """P4: handed back, failed or snoozed, it is too late for another start, at once."""
     book = Playbook()
-    book.enqueue("a", expires_at_ms=NOON_MS + 10)
+    book.enqueue("a", extras=Extras(NOON_MS + 10))
     (lease,) = book.lease()
     book.pass_time(10)
     book.expect(Tick())
@@ -91,7 +91,7 @@ def test_a_job_that_comes_back_after_its_expiry_dies_with_the_next_tick(outcome:
 def test_a_job_that_comes_back_before_its_expiry_still_expires() -> None:
     """P4: coming and going does not make it forget the time."""
     book = Playbook()
-    book.enqueue("a", expires_at_ms=NOON_MS + 10)
+    book.enqueue("a", extras=Extras(NOON_MS + 10))
     for _ in range(3):
         book.finish(book.lease()[0], Released())
         book.pass_time(3)
@@ -103,7 +103,7 @@ def test_a_job_that_comes_back_before_its_expiry_still_expires() -> None:
 def test_an_expired_job_put_back_by_hand_runs_however_late() -> None:
     """P4: the operator's word is newer than the client's; one put back in time keeps its expiry."""
     book = Playbook()
-    book.enqueue("late", "early", expires_at_ms=NOON_MS + 10)
+    book.enqueue("late", "early", extras=Extras(NOON_MS + 10))
     book.do(Cancel(("early",)))
     book.do(Retry(("early",)))
     book.pass_time(10)
@@ -119,7 +119,7 @@ def test_an_id_used_again_does_not_inherit_what_was_overdue() -> None:
     """P5: the jobs found overdue were deleted before the tick; the new ones of their names live."""
     book = Playbook()
     finished(book, "kept", retention_ms=0)
-    book.enqueue("expired", expires_at_ms=book.now_ms)
+    book.enqueue("expired", extras=Extras(book.now_ms))
     assert book.lease() == ()  # time has been looked at: both are set aside for the tick
     book.do(Delete(("kept", "expired")))
     book.enqueue("kept", "expired")
@@ -284,7 +284,7 @@ def test_one_tick_brings_a_bounded_number_of_facts() -> None:
     book = Playbook()
     terms = Terms("work")
     count = 2 * TICK_FACTS_MAX + 1
-    book.do(Enqueue(tuple(NewJob(f"{n}", terms, b"{}", expires_at_ms=NOON_MS + 5) for n in range(count))))
+    book.do(Enqueue(tuple(NewJob(f"{n}", terms, b"{}", extras=Extras(NOON_MS + 5)) for n in range(count))))
     book.pass_time(5)
     parts = [(ticked(book).more, len(book.facts)) for _ in range(4)]
     assert parts == [(True, TICK_FACTS_MAX), (True, TICK_FACTS_MAX), (False, 1), (False, 0)]
@@ -299,7 +299,7 @@ def test_a_tick_says_when_to_come_again() -> None:
     kept, _ = book.lease(2)
     book.finish(kept, Succeeded())
     assert ticked(book).next_ms == NOON_MS + 50_000 + book.policy.timeout_grace_ms
-    book.enqueue("expires", delay_ms=80_000, expires_at_ms=NOON_MS + 40_000)
+    book.enqueue("expires", delay_ms=80_000, extras=Extras(NOON_MS + 40_000))
     assert ticked(book).next_ms == NOON_MS + 40_000
     book.enqueue("due", delay_ms=30_000)
     assert ticked(book).next_ms == NOON_MS + 30_000

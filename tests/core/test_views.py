@@ -21,7 +21,7 @@ from beaver_actors.core.commands import (
     Policy,
     Progress,
 )
-from beaver_actors.core.job import AttemptError, JobError, JobState, Terms
+from beaver_actors.core.job import AttemptError, Extras, JobError, JobState, Terms
 from beaver_actors.core.outcome import Crashed, Failed, Rejected, Succeeded
 from beaver_actors.core.views import LOOKED_AT_MAX
 from beaver_actors.testing.playbook import NOON_MS, Playbook
@@ -53,7 +53,7 @@ def status(book: Playbook) -> Status:
 def test_a_job_is_shown_with_its_whole_history() -> None:
     """P3: every public field, after a failure, a second start and a result."""
     book = Playbook()
-    book.enqueue("a", args=b'{"n":1}', tags=("t",), expires_at_ms=NOON_MS + 10**9)
+    book.enqueue("a", args=b'{"n":1}', tags=("t",), extras=Extras(NOON_MS + 10**9))
     (lease,) = book.lease(worker_id="w1")
     book.finish(lease, Failed(ERROR, 10))
     book.pass_time(10)
@@ -63,7 +63,7 @@ def test_a_job_is_shown_with_its_whole_history() -> None:
     book.finish(lease, Succeeded(b"1"))
     assert seen(book, "a") == JobView(
         id="a", terms=Terms("work", tags=("t",)), args=b'{"n":1}', state=JobState.COMPLETED,
-        created_ms=NOON_MS, run_at_ms=NOON_MS + 10, expires_at_ms=NOON_MS + 10**9, order=1, lsn=6,
+        created_ms=NOON_MS, run_at_ms=NOON_MS + 10, extras=Extras(NOON_MS + 10**9), order=1, lsn=6,
         attempt=2, rescues=0, fence=4, started_ms=NOON_MS + 10, finished_ms=NOON_MS + 15, worker_id="w2",
         cancel_requested=False, reason=None, progress=b"50", result=b"1",
         errors=(AttemptError(NOON_MS, 1, *ERROR),), waits_for=None,

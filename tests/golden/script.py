@@ -34,7 +34,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import Backoff, Job, JobError, Terms
+from beaver_actors.core.job import Backoff, Extras, Job, JobError, Terms
 from beaver_actors.core.state import State
 from beaver_actors.journal.board import Board
 from beaver_actors.journal.disk import RealDisk
@@ -63,7 +63,7 @@ ERROR = JobError("ValueError", "no “good”", "Traceback (most recent call las
 
 BEFORE_SNAPSHOT: list[list[Fact]] = [
     [JobEnqueued(f"job-{number}", AT, PLAIN, b'{"n":%d}' % number, AT) for number in range(9)],
-    [JobEnqueued("rich", AT + 1, RICH, b"{}", AT + 5000, AT + 90_000), QueuePaused("mail", AT + 1)],
+    [JobEnqueued("rich", AT + 1, RICH, b"{}", AT + 5000, Extras(AT + 90_000)), QueuePaused("mail", AT + 1)],
     [JobStarted(f"job-{number}", AT + 2, "worker-1", AT + 1_800_002) for number in range(8)],
     [JobProgressed("job-0", AT + 3, 12, b"0.25"), JobCompleted("job-0", AT + 4, 12, b'{"sum":3}')],
     [JobCompleted("job-1", AT + 5, 13), JobFailed("job-2", AT + 5, 14, ERROR, AT + 15_000)],

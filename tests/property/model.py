@@ -6,12 +6,14 @@ like afterwards. Nothing here is fast, nothing is stored twice.
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from beaver_actors.core.commands import Enqueue, Lease, Policy, Report
-from beaver_actors.core.job import JobError, Terms
+from beaver_actors.core.job import Extras, JobError, Terms, Unique
 from beaver_actors.core.outcome import (
     Crashed,
     Failed,
@@ -34,6 +36,8 @@ class ModelJob:
     order: int
     run_at_ms: int
     expires_at_ms: int | None
+    created_ms: int
+    unique: Unique | None = None
     stands: str = "waiting"
     """waiting, in_flight, completed, dead or cancelled."""
     attempt: int = 0
@@ -81,32 +85,76 @@ class Model:
         jobs = [job for job in self.jobs.values() if job.stands == "waiting"]
         return len([job for job in jobs if queue in (None, job.terms.queue)])
 
-    def enqueue(self, command: Enqueue) -> str | list[bool]:
-        """A refusal's code, or for each job whether it was there before."""
-        fresh: dict[str, ModelJob] = {}
-        duplicates: list[bool] = []
+    def holder(self, key: str) -> ModelJob | None:
+        """The job that holds this key."""
+        held = [job for job in self.jobs.values() if job.unique and job.unique.key == key and self.holds(job)]
+        assert len(held) < 2, f"{key} is held by {held}"
+        return held[0] if held else None
+
+    def holds(self, job: ModelJob) -> bool:
+        if job.unique is None or job.reason == "replaced":
+            return False
+        if job.unique.for_ms is not None and self.now_ms >= job.created_ms + job.unique.for_ms:
+            return False
+        match job.unique.until:
+            case "window":
+                return True
+            case "started":
+                return job.stands == "waiting" and job.fence == 0
+            case _:
+                return job.stands in ("waiting", "in_flight")
+
+    def enqueue(self, command: Enqueue) -> str | list[tuple[str, bool]]:
+        """A refusal's code, or for each job the id of the one that is there, and whether it was before."""
+        before = copy.deepcopy((self.jobs, self.facts))
+        said = self.enqueue_or_stop(command)
+        if isinstance(said, str):
+            self.jobs, self.facts = before
+        return said
+
+    def enqueue_or_stop(self, command: Enqueue) -> str | list[tuple[str, bool]]:
+        receipts: list[tuple[str, bool]] = []
+        queues = {None} | {new.terms.queue for new in command.jobs}
+        facts, waited = self.facts, {queue: self.waiting(queue) for queue in queues}
         for new in command.jobs:
-            known = self.jobs.get(new.job_id) or fresh.get(new.job_id)
-            duplicates.append(known is not None)
-            if known is None:
-                run_at_ms = self.now_ms + (new.delay_ms or 0)
-                if new.delay_ms is None and new.run_at_ms is not None:
-                    run_at_ms = max(self.now_ms, new.run_at_ms)
-                order = self.facts + len(fresh) + 1
-                args = (new.job_id, new.terms, new.args, order, run_at_ms, new.expires_at_ms)
-                fresh[new.job_id] = ModelJob(*args)
-            elif (known.terms, known.args) != (new.terms, new.args):
-                return "conflict"
-        if fresh and self.policy.storage_full:
+            known = self.jobs.get(new.job_id)
+            if known is not None:
+                receipts.append((new.job_id, True))
+                if (known.terms, known.args) != (new.terms, new.args):
+                    return "conflict"
+                continue
+            extras = new.extras or Extras()
+            held = self.holder(extras.unique.key) if extras.unique else None
+            if held is not None:
+                if new.on_conflict == "return_existing":
+                    receipts.append((held.id, True))
+                    continue
+                if new.on_conflict == "reject" or held.stands != "waiting":
+                    return "not_unique"
+                held.said = None
+                self.settle(held, "cancelled", "replaced")
+            run_at_ms = self.now_ms + (new.delay_ms or 0)
+            if new.delay_ms is None and new.run_at_ms is not None:
+                run_at_ms = max(self.now_ms, new.run_at_ms)
+            self.facts += 1
+            receipts.append((new.job_id, False))
+            self.jobs[new.job_id] = ModelJob(
+                new.job_id,
+                new.terms,
+                new.args,
+                self.facts,
+                run_at_ms,
+                extras.expires_at_ms,
+                self.now_ms,
+                extras.unique,
+            )
+        if self.facts > facts and self.policy.storage_full:
             return "storage_full"
-        if fresh and self.waiting() + len(fresh) > self.policy.pending_jobs_max:
-            return "queue_full"
-        for queue, count in Counter(job.terms.queue for job in fresh.values()).items():
-            if self.waiting(queue) + count > self.policy.queue_jobs_max:
+        for queue, count in waited.items():
+            most = self.policy.queue_jobs_max if queue else self.policy.pending_jobs_max
+            if most < self.waiting(queue) > count:
                 return "queue_full"
-        self.jobs |= fresh
-        self.facts += len(fresh)
-        return duplicates
+        return receipts
 
     def lease(self, command: Lease) -> list[tuple[str, int, int]]:
         """Id, fence and attempt of each leased job."""
@@ -234,6 +282,11 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or job.stands not in ("dead", "cancelled"):
             return False, None if job is None else self.state(job)
+        if job.unique is not None:
+            other = self.holder(job.unique.key)
+            put_back = dataclasses.replace(job, stands="waiting", reason=None)
+            if other is not None and other is not job and self.holds(put_back):
+                return False, self.state(job)
         job.attempt = job.rescues = 0
         job.run_at_ms, job.result, job.said = self.now_ms, None, None
         if self.expired(job):
@@ -261,6 +314,8 @@ class Model:
         times: set[int | None] = set()
         for job in self.jobs.values():
             times |= {job.run_at_ms, job.expires_at_ms, job.deadline_ms}
+            if job.unique is not None and job.unique.for_ms is not None:
+                times.add(job.created_ms + job.unique.for_ms)
             for kept_ms in (job.terms.retention_ms, 5):
                 if job.finished_ms is not None and kept_ms is not None:
                     times.add(job.finished_ms + kept_ms)
@@ -279,6 +334,7 @@ class Model:
                 job.finished_ms is not None
                 and kept_ms is not None
                 and job.finished_ms + kept_ms <= self.now_ms
+                and not self.holds(job)
             ):
                 due[job.id] = "deleted"
         for stands in ("completed", "dead", "cancelled"):
@@ -286,10 +342,11 @@ class Model:
             left.sort(key=lambda job: job.finished_as)
             kept_ms = getattr(self.policy, f"{stands}_kept_ms")
             excess = len(left) - getattr(self.policy, f"{stands}_kept")
-            for position, job in enumerate(left):
+            for job in left:
                 old = job.terms.retention_ms is None and (job.finished_ms or 0) + kept_ms <= self.now_ms
-                if old or position < excess:
+                if (old or excess > 0) and not self.holds(job):
                     due[job.id] = "deleted"
+                    excess -= 1
         return due
 
     def tick(self, order: Iterable[str], error: JobError) -> None:
