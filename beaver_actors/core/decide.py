@@ -72,10 +72,9 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
             taken = keys.take(new, extras.unique.key)
             if isinstance(taken, Refused):
                 return Decision([], taken)
-            if isinstance(taken, Receipt):
+            if taken is not None:
                 receipts.append(taken)
                 continue
-            facts += taken
         fresh[job_id] = new
         run_at_ms = now_ms
         if delay_ms is not None:
@@ -88,6 +87,9 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
         refusal = _no_room(state, fresh.values(), keys.replaced, policy)
         if refusal is not None:
             return Decision([], refusal)
+    if keys.replaced:
+        # First, so that the arrivals are the last facts of the answer's LSN, one after the other.
+        facts[:0] = [JobCancelled(job.id, now_ms, "replaced") for job in keys.replaced]
     return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
 
 
@@ -99,33 +101,30 @@ class _Keys:
         self._now_ms = now_ms
         self._taken: dict[str, NewJob] = {}
         """By jobs of this command."""
-        self.replaced: list[NewJob | Job] = []
+        self.replaced: list[Job] = []
 
-    def take(self, new: NewJob, key: str) -> Refused | Receipt | list[Fact]:
-        """What becomes of this job: a refusal of them all, the job that has its place, or what must happen
-        before it comes."""
+    def take(self, new: NewJob, key: str) -> Refused | Receipt | None:
+        """What becomes of this job instead of being accepted: a refusal of them all, or the job that is there
+        already."""
         held = self._taken.get(key) or holder(self._state.unique, key, self._now_ms)
-        before: list[Fact] = []
         if held is not None:
             job_id = held.id if isinstance(held, Job) else held.job_id
             if new.on_conflict == "return_existing":
                 return Receipt(job_id, True)
-            waits = not isinstance(held, Job) or held.state in WAITING
-            if new.on_conflict == "reject" or not waits:
-                state = f", which is {held.state.replace('_', ' ')}" if isinstance(held, Job) else ""
-                text = f"job {new.job_id}: its unique_key {key!r} is held by job {job_id}{state}"
+            state = held.state.replace("_", " ") if isinstance(held, Job) else "of the same message"
+            if new.on_conflict == "reject" or not isinstance(held, Job) or held.state not in WAITING:
+                text = f"job {new.job_id}: its unique_key {key!r} is held by job {job_id}, which is {state}"
                 return Refused("not_unique", text)
             self.replaced.append(held)
-            before.append(JobCancelled(job_id, self._now_ms, "replaced"))
         self._taken[key] = new
-        return before
+        return None
 
 
 _queue_of = attrgetter("terms.queue")
 
 
 def _no_room(
-    state: State, fresh: Collection[NewJob], replaced: Collection[NewJob | Job], policy: Policy
+    state: State, fresh: Collection[NewJob], replaced: Collection[Job], policy: Policy
 ) -> Refused | None:
     """Why these new jobs cannot be taken now, if they cannot (P7, P11)."""
     if policy.storage_full:

@@ -194,7 +194,7 @@ def reindex(state: State) -> None:
             running += group
         elif job_state in FINISHED:
             finished[job_state] += group
-    for job in sorted(running, key=lambda job: job.order):
+    for job in sorted(running, key=lambda job: job.fence):
         state.in_flight[job.id] = job
     for final, jobs in finished.items():
         jobs.sort(key=lambda job: job.lsn)

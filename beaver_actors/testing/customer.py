@@ -126,7 +126,12 @@ class Customer:
         if ok is not None:
             accepted = question.read(ok)
             assert isinstance(ok.lsn, int)
-            oracle.answered(sent, [one.duplicate for one in accepted], ok.lsn)
+            pairs = list(zip(sent, accepted, strict=True))
+            for job, receipt in pairs:
+                if receipt.job_id != job.job_id:
+                    oracle.returned(job, receipt.job_id)
+            own = [(job, receipt) for job, receipt in pairs if receipt.job_id == job.job_id]
+            oracle.answered([job for job, _ in own], [one.duplicate for _, one in own], ok.lsn)
 
     async def change(self, word: Word, job_ids: Iterable[str], patience: float = PATIENCE_SECONDS) -> None:
         """Cancel, retry or delete jobs."""

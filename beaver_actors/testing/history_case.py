@@ -50,6 +50,7 @@ class Case:
         self.rules = rules
         self.possible = story.possible()
         self.granted = story.granted()
+        self.has_key = any(send.job.get("unique_key") for send in story.sends)
         self.wishes = {wish: story.wishes(wish) for wish in WISHES}
         self.forgotten = rules.forgets or any(
             event.body["event"] == "job_deleted" and event.body["reason"] == "retention"

@@ -69,6 +69,8 @@ def _cause(case: Case, event: Event, rescues: int | None, failures: int | None) 
     wish = CAUSES.get(name)
     if name == DELETED and body["reason"] == "request":
         wish = "delete"
+    if body.get("reason") == "replaced" and case.has_key:
+        wish = None  # another one took its key
     if wish is not None and not case.wishes[wish].meet(-inf, event.at):
         yield case.finding("P3", f"has the event {name}, and nobody had asked for it", *entries)
     if name == DELETED and body["reason"] == "retention" and not case.rules.forgets:

@@ -215,6 +215,10 @@ def _take_sends(stories: Stories, number: int, call: Call) -> None:
     receipts = answer["jobs"] if answer.get("type") == "ok" else [None] * len(jobs)
     order = answer.get("lsn", 0) - sum(1 for receipt in receipts if receipt and not receipt["duplicate"])
     for job, receipt in zip(jobs, receipts, strict=True):
+        if receipt is not None and job.get("id") not in (None, receipt["id"]):
+            refused = Send(number, call.invoked, answered, job, "not_unique", None, None)
+            stories.story(job["id"]).sends.append(refused)  # another holds its key, and was returned
+            continue
         job_id = job.get("id") if receipt is None else receipt["id"]
         duplicate = None if receipt is None else receipt["duplicate"]
         order += duplicate is False

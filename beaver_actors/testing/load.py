@@ -16,6 +16,7 @@ from typing import Any, Final
 import trio
 
 from beaver_actors.client.new_jobs import NewJob, new_job
+from beaver_actors.core.job import UNIQUE_UNTIL
 from beaver_actors.execute.app import App
 from beaver_actors.execute.context import Context, Reject, Retry, Snooze
 from beaver_actors.testing.customer import PATIENCE_SECONDS, Customer, Surroundings, Word
@@ -161,6 +162,15 @@ class Program(Customer):
         """Now and then it has none."""
         return self._random.random() * 0.2 if self._random.random() < 0.1 else PATIENCE_SECONDS
 
+    def _key(self) -> dict[str, Any]:
+        """A key of which there are few, so that jobs meet."""
+        random = self._random
+        until = random.choice(UNIQUE_UNTIL)
+        held = random.choice((0.5, 5, 60)) if until == "window" else random.choice((None, 5))
+        conflict = random.choice((None, "return_existing", "return_existing", "replace", "replace"))
+        key = random.choice(("k", "l"))
+        return {"unique_key": key, "unique_until": until, "unique_for": held, "on_conflict": conflict}
+
     def _new_job(self) -> NewJob:
         random, stage = self._random, self._stage
         self._made += 1
@@ -174,6 +184,8 @@ class Program(Customer):
             options["max_attempts"] = random.randint(1, 4)
         if random.random() < 0.3:
             options["backoff"] = [0.5, 2]
+        if random.random() < 0.15:
+            options |= self._key()
         if stage.killers and random.random() < 0.1:
             stage.killers -= 1
             return self._remember(new_job("killer", {}, id=job_id, **options))

@@ -30,7 +30,7 @@ from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.state import State
 from beaver_actors.core.transitions import TRANSITIONS
 from beaver_actors.testing.oracle_checks import check_finished, check_state
-from beaver_actors.testing.oracle_notes import Broken, Known, Notes
+from beaver_actors.testing.oracle_notes import Broken, Known, Notes, batch_of
 
 __all__ = ["Broken", "Oracle"]
 
@@ -88,7 +88,7 @@ class Oracle:
             lsn: of the answer.
         """
         self.notes.hear(lsn, "the answer to an enqueue")
-        self.notes.batches.pop(tuple(job.job_id for job in jobs), None)
+        self.notes.batches.pop(batch_of(jobs), None)
         order = lsn - list(duplicates).count(False)
         for job, duplicate in zip(jobs, duplicates, strict=True):
             known = self.notes.known(job.job_id, "was acknowledged")
@@ -120,9 +120,22 @@ class Oracle:
         for one in known:
             one.open -= 1
         if all(one.open <= 0 for one in known):
-            self.notes.batches.pop(tuple(job.job_id for job in jobs), None)
+            self.notes.batches.pop(batch_of(jobs), None)
+        if code == "not_unique" and all(one.unique == {None} for one in known):
+            raise Broken("P5", None, "refused for a unique key, and no job has one")
         if code == "conflict" and all(len(one.contents) == 1 for one in known):
             raise Broken("P5", None, "a conflict, but no id was sent with other content")
+
+    def returned(self, job: NewJob, holder: str) -> None:
+        """An enqueue was granted, and in the place of this job stands another: told before `answered`, which
+        is told of the rest."""
+        known, other = self.notes.known(job.job_id, "was answered"), self.notes.known(holder, "was returned")
+        known.open -= 1
+        wants = None if job.extras is None else job.extras.unique
+        if job.on_conflict != "return_existing" or wants is None:
+            raise Broken("P5", job.job_id, f"was answered with job {holder}, which it did not ask for")
+        if all(unique is None or unique.key != wants.key for unique in other.unique):
+            raise Broken("P5", holder, f"was returned for the key {wants.key!r}, which it never had")
 
     def asked(self, wish: str, job_ids: Iterable[str]) -> None:
         """A request to "cancel", "retry" or "delete" these jobs leaves a client."""
@@ -303,7 +316,8 @@ class Oracle:
 
     def _learn_event(self, known: Known, event: Event) -> None:
         job_id, lsn, fact = event["job_id"], event["lsn"], FACTS[event["event"]]
-        if fact in WISHES and WISHES[fact] not in known.asked:
+        replaced = event.get("reason") == "replaced" and known.may_be_replaced(self.notes.replacing)
+        if fact in WISHES and WISHES[fact] not in known.asked and not replaced:
             raise Broken("P3", job_id, f"has the event {event['event']}, and nobody asked for it")
         if fact is JobDeleted and not (
             "delete" in known.asked if event["reason"] == "request" else self.notes.retention

@@ -27,7 +27,10 @@ def check_state(notes: Notes, state: State) -> None:
         known = notes.jobs.get(job.id)
         if known is None or (job.terms, job.args) not in known.contents:
             raise Broken("P3", job.id, f"is there with content that nobody sent: {job.terms}, {job.args!r}")
+        if job.unique not in known.unique:
+            raise Broken("P3", job.id, f"is there with {job.unique}, and was sent with {known.unique}")
         _check_job(notes, known, job)
+    _check_keys(state)
     for job_id, known in notes.jobs.items():
         if known.acknowledged is not None and job_id not in state.jobs and not notes.may_be_gone(known):
             raise Broken("P3", job_id, "was acknowledged, and is lost")
@@ -59,6 +62,22 @@ def check_finished(notes: Notes, state: State, now_ms: int) -> None:
             )
         ):
             raise Broken("P3", job.id, f"is {job.state} in the end, and nothing explains it")
+
+
+def _check_keys(state: State) -> None:
+    """No two jobs hold one key."""
+    held: dict[str, str] = {}
+    for job in state.jobs.values():
+        unique, trail = job.unique, job.trail
+        if unique is None or (trail is not None and trail.reason == "replaced"):
+            continue
+        if unique.for_ms is not None and state.time_ms >= job.created_ms + unique.for_ms:
+            continue
+        unstarted = job.state in WAITING and job.fence == 0
+        if {"finished": job.state not in FINISHED, "started": unstarted, "window": True}[unique.until]:
+            if unique.key in held:
+                raise Broken("P5", job.id, f"holds the key {unique.key!r}, and so does {held[unique.key]}")
+            held[unique.key] = job.id
 
 
 def _check_job(notes: Notes, known: Known, job: Job) -> None:
@@ -102,7 +121,8 @@ def _check_cause(notes: Notes, known: Known, job: Job) -> None:
             text = f"completed with {result_of(job)!r} under fence {job.fence}, whose handler told {ended}"
             raise Broken("P4", job.id, text)
     elif job.state is CANCELLED:
-        if "cancel" not in known.asked:
+        replaced = job.trail is not None and job.trail.reason == "replaced"
+        if "cancel" not in known.asked and not (replaced and known.may_be_replaced(notes.replacing)):
             raise Broken("P3", job.id, "is cancelled, and nobody asked for it")
     elif job.state is DEAD:
         _check_death(notes, known, job, ended)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from beaver_actors.core.commands import NewJob, Policy
-from beaver_actors.core.job import FINISHED, Job, JobState, Terms
+from beaver_actors.core.job import FINISHED, Job, JobState, Terms, Unique
 from beaver_actors.core.outcome import Outcome
 
 Content: TypeAlias = tuple[Terms, bytes]
@@ -44,6 +44,8 @@ class Known:
     """Sendings without an answer: each may have been carried out, or may yet be."""
     batch: tuple[str, ...] = ()
     """The ids it was sent with, if always the same."""
+    unique: set[Unique | None] = field(default_factory=set)
+    """The keys that it was ever sent with."""
     acknowledged: Content | None = None
     acknowledged_lsn: int = 0
     """The job was there at this LSN."""
@@ -71,6 +73,10 @@ class Known:
     attempt: int = 0
     outcomes: dict[int, Outcome | None] = field(default_factory=dict)
     """By fence, how the handler ended; None if it has not, or was cut off."""
+
+    def may_be_replaced(self, replacing: set[str]) -> bool:
+        """Whether another may have taken its key. `replacing`: keys of those that would."""
+        return any(unique is not None and unique.key in replacing for unique in self.unique)
 
     def begun(self, job: Job) -> int:
         """Executions of this very job."""
@@ -116,6 +122,8 @@ class Notes:
     jobs: dict[str, Known] = field(default_factory=dict)
     batches: dict[tuple[str, ...], None] = field(default_factory=dict)
     """Ids that were sent together, and have no answer yet."""
+    replacing: set[str] = field(default_factory=set)
+    """Unique keys of jobs that were to replace others."""
     fences: dict[int, str] = field(default_factory=dict)
     """The job that ran under each."""
     lives: int = 0
@@ -148,16 +156,27 @@ class Notes:
     def sent(self, jobs: Iterable[NewJob]) -> None:
         """These jobs leave a client together."""
         jobs = tuple(jobs)
-        batch = tuple(job.job_id for job in jobs)
+        batch = batch_of(jobs)
         if len(batch) > 1:
             self.batches[batch] = None
         for job in jobs:
             known = self.jobs.setdefault(job.job_id, Known())
-            known.batch = batch if known.sent == 0 or known.batch == batch else ()
+            if job.on_conflict != "return_existing":
+                known.batch = batch if known.sent == 0 or known.batch == batch else ()
+            unique = None if job.extras is None else job.extras.unique
+            known.unique.add(unique)
+            if unique is not None and job.on_conflict == "replace":
+                self.replacing.add(unique.key)
             known.sent += 1
             known.open += 1
             if (job.terms, job.args) not in known.contents:
                 known.contents.append((job.terms, job.args))
+
+
+def batch_of(jobs: Iterable[NewJob]) -> tuple[str, ...]:
+    """The ids of those of a message that are there together or not at all: where the existing job is to be
+    returned, it may be another one that is there."""
+    return tuple(job.job_id for job in jobs if job.on_conflict != "return_existing")
 
 
 def value(result: Any) -> Any:

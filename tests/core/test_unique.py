@@ -88,12 +88,14 @@ def test_the_existing_job_is_returned_on_wish() -> None:
 
 
 def test_a_waiting_job_is_replaced_on_wish() -> None:
-    """P3: the one before is cancelled in the same commit, and says why; one of the same batch too."""
+    """P3: the one before is cancelled in the same commit, and says why. The arrivals come last, one after the
+    other, so that a client can tell each one's LSN."""
     book = Playbook()
     ask(book, wants("a"))
-    answer = ask(book, wants("b", on_conflict="replace"), wants("c", on_conflict="replace"))
-    assert answer == Enqueued((Receipt("b", False), Receipt("c", False)), 5)
-    assert [type(fact) for fact in book.facts] == [JobCancelled, JobEnqueued, JobCancelled, JobEnqueued]
+    plain = NewJob("b", Terms("work"), b"{}")
+    answer = ask(book, plain, wants("c", on_conflict="replace"))
+    assert answer == Enqueued((Receipt("b", False), Receipt("c", False)), 4)
+    assert [type(fact) for fact in book.facts] == [JobCancelled, JobEnqueued, JobEnqueued]
     trail = book.job("a").trail
     assert trail is not None
     assert (book.job("a").state, trail.reason) == (JobState.CANCELLED, "replaced")
@@ -108,6 +110,15 @@ def test_a_running_job_is_not_replaced() -> None:
     answer = ask(book, wants("b", on_conflict="replace"))
     assert isinstance(answer, Refused)
     assert answer.message == "job b: its unique_key 'k' is held by job a, which is in flight"
+
+
+def test_a_message_does_not_replace_what_it_brings() -> None:
+    """P3, by example: it contradicts itself, and is refused."""
+    book = Playbook()
+    answer = ask(book, wants("a"), wants("b", on_conflict="replace"))
+    assert answer == Refused(
+        "not_unique", "job b: its unique_key 'k' is held by job a, which is of the same message"
+    )
 
 
 def test_who_replaces_needs_no_more_room() -> None:

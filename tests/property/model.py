@@ -114,6 +114,7 @@ class Model:
 
     def enqueue_or_stop(self, command: Enqueue) -> str | list[tuple[str, bool]]:
         receipts: list[tuple[str, bool]] = []
+        replaced: list[ModelJob] = []
         queues = {None} | {new.terms.queue for new in command.jobs}
         facts, waited = self.facts, {queue: self.waiting(queue) for queue in queues}
         for new in command.jobs:
@@ -129,10 +130,11 @@ class Model:
                 if new.on_conflict == "return_existing":
                     receipts.append((held.id, True))
                     continue
-                if new.on_conflict == "reject" or held.stands != "waiting":
+                if new.on_conflict == "reject" or held.stands != "waiting" or held.order > facts:
                     return "not_unique"
                 held.said = None
-                self.settle(held, "cancelled", "replaced")
+                replaced.append(held)
+                held.reason = "replaced"  # and so it holds its key no longer
             run_at_ms = self.now_ms + (new.delay_ms or 0)
             if new.delay_ms is None and new.run_at_ms is not None:
                 run_at_ms = max(self.now_ms, new.run_at_ms)
@@ -148,6 +150,13 @@ class Model:
                 self.now_ms,
                 extras.unique,
             )
+        fresh = [job for job in self.jobs.values() if job.order > facts]
+        self.facts = facts
+        for job in replaced:
+            self.settle(job, "cancelled", "replaced")
+        for job in fresh:
+            self.facts += 1
+            job.order = self.facts
         if self.facts > facts and self.policy.storage_full:
             return "storage_full"
         for queue, count in waited.items():
