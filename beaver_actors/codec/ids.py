@@ -43,6 +43,9 @@ class JobIds:
         self._bits = bits
         self._at_ms = -1
         self._counter = 0
+        self._head = ""
+        self._head_of = (-1, -1)
+        """What these digits were made of: the time, and the counter but for its tail."""
 
     def take(self, count: int) -> list[str]:
         """Make `count` ids, in order. Within one millisecond they are counted on from one draw."""
@@ -54,5 +57,8 @@ class JobIds:
         self._counter = after
         if first >> TAIL_BITS != after >> TAIL_BITS:
             return [uuid7(self._at_ms, counter) for counter in range(first, after)]
-        head = uuid7(self._at_ms, first)[:24]
+        head_of = self._at_ms, first >> TAIL_BITS
+        if head_of != self._head_of:
+            self._head, self._head_of = uuid7(self._at_ms, first)[:24], head_of
+        head = self._head
         return [f"{head}{counter & TAIL_MASK:012x}" for counter in range(first, after)]

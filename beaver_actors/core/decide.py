@@ -135,8 +135,12 @@ def _no_room(
         return Refused(
             "queue_full", f"the server holds its limit of {policy.pending_jobs_max} waiting jobs", 1_000
         )
-    more = Counter(map(_queue_of, fresh))
-    more.subtract(map(_queue_of, replaced))
+    if len(fresh) == 1 and not replaced:
+        more: dict[str, int] = {next(iter(fresh)).terms.queue: 1}
+    else:
+        counted = Counter(map(_queue_of, fresh))
+        counted.subtract(map(_queue_of, replaced))
+        more = counted
     for name, count in more.items():
         queue = state.queues.get(name)
         if count > 0 and (queue.waiting if queue else 0) + count > policy.queue_jobs_max:

@@ -36,6 +36,7 @@ class GuardedStream(trio.abc.Stream):
         self.torn = False  # a frame was sent in part, so nothing sent after it could be understood
         self.more_follows = False  # the writer is about to send again: what is sent now may wait for that
         self._gathered = bytearray()
+        self._perhaps_more = True  # the socket may hold more than was read
         self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self._stream, self._first = stream, first
         self._inbox_bytes_max, self._inbox_messages_max = inbox_bytes_max, inbox_messages_max
@@ -95,11 +96,32 @@ class GuardedStream(trio.abc.Stream):
         else:
             self._reading = True
             try:
-                data = await self._stream.receive_some(max_bytes)
+                data = await self._receive(max_bytes)
             finally:
                 self._reading = False
         self.received_bytes += len(data)
         return data
+
+    async def _receive(self, max_bytes: int | None) -> bytes | bytearray:
+        """What the socket has. A client that waits for an answer has sent nothing yet when all it sent was
+        read: then the socket is waited for first, not asked in vain, which costs as much as reading."""
+        socket = self._socket
+        if socket is None or max_bytes is None or self._perhaps_more:
+            data = await self._stream.receive_some(max_bytes)
+        else:
+            data = await self._receive_next(socket, max_bytes)
+        self._perhaps_more = len(data) == max_bytes
+        return data
+
+    async def _receive_next(self, socket: trio.socket.SocketType, max_bytes: int) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(socket)
+            try:
+                return os.read(socket.fileno(), max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(str(error)) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self.torn or self._closed:
