@@ -61,4 +61,6 @@ class JobIds:
         if head_of != self._head_of:
             self._head, self._head_of = uuid7(self._at_ms, first)[:24], head_of
         head = self._head
+        if count == 1:
+            return [f"{head}{first & TAIL_MASK:012x}"]
         return [f"{head}{counter & TAIL_MASK:012x}" for counter in range(first, after)]
