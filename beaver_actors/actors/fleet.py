@@ -197,6 +197,7 @@ class _Fleet:
         match message:
             case Ready(slots=slots):
                 worker.registration = worker.registration._replace(slots=slots)
+                self._rules.serve(roster.crew())
                 message.reply.give(roster.renew(worker, (), now_ms))
             case Heartbeat(fences=fences):
                 message.reply.give(roster.renew(worker, fences, now_ms))
@@ -229,7 +230,7 @@ class _Fleet:
 
     def _came_or_went(self, worker_id: str) -> None:
         """Other kinds may be served from now on."""
-        self._rules.serve(self._roster.kinds())
+        self._rules.serve(self._roster.crew())
         self._leasing.look_at(worker_id, self._tasks)
 
     def _look_by(self, at_ms: int) -> None:

@@ -16,7 +16,7 @@ import trio
 
 from beaver_actors.actors.wal_writer import Append, Message as WalMessage
 from beaver_actors.core.answers import Answer, Leased, Ticked
-from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Tick
+from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Serving, Tick
 from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobCancelRequested
@@ -111,21 +111,24 @@ class Rules:
     """Off while the node drains: leases are answered at once, with nothing."""
     own_kinds: frozenset[str] = field(init=False)
     """The kinds that the node itself can run."""
+    own_crew: tuple[Serving, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.own_kinds = self.policy.served_kinds
+        self.own_crew = self.policy.crew
 
-    def serve(self, kinds: frozenset[str]) -> None:
-        """Workers on other machines can run these kinds too."""
-        served = self.own_kinds | kinds
-        if served != self.policy.served_kinds:
-            self.policy = replace(self.policy, served_kinds=served)
+    def serve(self, fleet: tuple[Serving, ...]) -> None:
+        """These workers on other machines are there too."""
+        served = self.own_kinds.union(*(worker.kinds for worker in fleet))
+        crew = self.own_crew + fleet
+        if served != self.policy.served_kinds or crew != self.policy.crew:
+            self.policy = replace(self.policy, served_kinds=served, crew=crew)
 
     def now(self) -> Policy:
         """The policy as of now."""
-        full = self.storage_full()
-        if full != self.policy.storage_full:
-            self.policy = replace(self.policy, storage_full=full)
+        full, draining = self.storage_full(), not self.leasing
+        if full != self.policy.storage_full or draining != self.policy.draining:
+            self.policy = replace(self.policy, storage_full=full, draining=draining)
         return self.policy
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from beaver_actors.core.answers import LeasedJob
-from beaver_actors.core.commands import Report
+from beaver_actors.core.commands import Report, Serving
 from beaver_actors.core.job import Job
 from beaver_actors.core.workers import FleetCount, Registration, Standing, WorkerState, WorkerView
 
@@ -266,10 +266,18 @@ class Roster:
             return "suspect"
         return "ready" if worker.registration.slots else "draining"
 
-    def kinds(self) -> frozenset[str]:
-        """The kinds that connected workers can run."""
-        connected = (worker for worker in self.workers.values() if worker.outlet is not None)
-        return frozenset().union(*(worker.registration.kinds for worker in connected))
+    def crew(self) -> tuple[Serving, ...]:
+        """The connected workers, as far as it matters to jobs that wait."""
+        connected = (worker.registration for worker in self.workers.values() if worker.outlet is not None)
+        return tuple(
+            Serving(
+                told.worker_id,
+                told.kinds,
+                None if told.queues is None else frozenset(name for name, _ in told.queues),
+                told.slots,
+            )
+            for told in connected
+        )
 
     def count(self, now_ms: int) -> FleetCount:
         """All of them in numbers."""

@@ -3,7 +3,7 @@ colour or move the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from beaver_actors.cli.tables import STYLES, words
-from beaver_actors.cli.text import age, ago, clock_time, compact, count, cut, duration, printable, to_ms
-from beaver_actors.client.views import JobInfo
+from beaver_actors.cli.text import age, ago, clock_time, compact, count, cut, duration, many, printable, to_ms
+from beaver_actors.client.views import Explanation, JobInfo
 from beaver_actors.core.job import JobState
 
 GAP = 2
@@ -23,9 +23,11 @@ WIDE = 160
 WAITS_FOR: dict[str, str] = {
     "run_at": "its time has not come",
     "retry": "the next attempt is due then",
-    "queue_paused": "its queue is paused",
     "unknown_kind": "no worker can run this kind",
+    "unserved_queue": "no worker that can run this kind serves its queue",
+    "queue_paused": "its queue is paused",
     "storage_full": "the disk is full: nothing new is started",
+    "draining": "the server is stopping",
     "last_chance": "its workers died before: it waits until no other such job runs",
     "turn": "its turn has not come",
 }
@@ -78,6 +80,19 @@ def job_view(job: JobInfo, now_ms: int) -> RenderableType:
         if error.traceback.strip():
             parts.append(Text("\n".join(f"    {line}" for line in printable(error.traceback).splitlines())))
     return Group(*parts)
+
+
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
+    """Why a job does not run, or why it ended: a line for each reason, and the jobs it waits for."""
+    reasons = explanation.because
+    yield f"{cut(explanation.job_id)} is {words(explanation.state)}" + (":" if reasons else "")
+    for one in reasons:
+        until = "" if one.until is None else f" ({clock_time(to_ms(one.until))})"
+        yield f"  {cut(one.text)}{until}"
+        more = (one.total or 0) - len(one.jobs)
+        rest = "" if more <= 0 else f" and {'' if one.exact else 'more than '}{many(more, 'other')}"
+        if one.jobs:
+            yield f"    {', '.join(map(cut, one.jobs))}{rest}"
 
 
 def _rows(job: JobInfo, now_ms: int) -> Iterable[tuple[str, Text]]:

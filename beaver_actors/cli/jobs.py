@@ -18,7 +18,7 @@ from beaver_actors.cli.text import count, many
 from beaver_actors.core.job import DEAD_REASONS, JobState
 
 if TYPE_CHECKING:
-    from beaver_actors.client import Change, Client, JobInfo
+    from beaver_actors.client import Change, Client, Explanation, JobInfo
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Word: TypeAlias = Literal["cancel", "retry", "delete"]
@@ -44,7 +44,7 @@ def filter_options(function: Function) -> Function:
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel, retry and delete jobs."""
+    """List, show, explain, cancel, retry and delete jobs."""
 
 
 @jobs.command("list")
@@ -109,6 +109,29 @@ def show_job(server: Target, /, *, job_id: str, as_json: bool) -> None:
     from beaver_actors.kernel.clock import wall_ms
 
     show(job_view(job, wall_ms()))
+
+
+@jobs.command("explain")
+@click.argument("job_id", metavar="ID")
+@server_options
+@json_option()
+@debug_option
+def explain_job(server: Target, /, *, job_id: str, as_json: bool) -> None:
+    """Say why a job does not run, or why it ended.
+
+    The reason that lasts longest comes first."""
+
+    async def ask(client: Client) -> Explanation:
+        return await client.explain(job_id)
+
+    explanation = talk(server, ask)
+    if as_json:
+        json_document(explanation)
+        return
+    from beaver_actors.cli.job_views import explanation_lines
+
+    for text in explanation_lines(explanation):
+        line(text)
 
 
 def _change_command(word: Word, about: str) -> None:

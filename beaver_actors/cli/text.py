@@ -5,25 +5,12 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
-MILLISECONDS_PER_UNIT = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+from beaver_actors.core.durations import UNITS, spoken
 
-
-def duration(duration_ms: float) -> str:
-    """A length of time in its one or two largest units: "340 ms", "2.5 s", "3 m 20 s", "5 d 2 h"."""
-    whole_ms = round(duration_ms)
-    if whole_ms < 1_000:
-        return f"{whole_ms} ms"
-    if whole_ms < 59_950:
-        return f"{whole_ms / 1_000:.1f}".removesuffix(".0") + " s"
-    whole_ms = max(whole_ms, 60_000)
-    for (unit, unit_ms), (below, below_ms) in pairwise(MILLISECONDS_PER_UNIT):
-        if whole_ms >= unit_ms:
-            many, rest = divmod(whole_ms // below_ms, unit_ms // below_ms)
-            return f"{many} {unit} {rest} {below}" if rest else f"{many} {unit}"
-    raise AssertionError(whole_ms)
+duration = spoken
+"""A length of time in its one or two largest units."""
 
 
 def ago(at_ms: int | None, now_ms: int) -> str:
@@ -38,7 +25,7 @@ def ago(at_ms: int | None, now_ms: int) -> str:
 
 def age(duration_ms: int) -> str:
     """A length of time in its largest unit alone, where there is little room: "42 s", "3 m", "5 d"."""
-    for unit, unit_ms in MILLISECONDS_PER_UNIT:
+    for unit, unit_ms in UNITS:
         if duration_ms >= unit_ms:
             return f"{duration_ms // unit_ms} {unit}"
     return "0 s"

@@ -27,7 +27,7 @@ from beaver_actors.client.new_jobs import (
 )
 from beaver_actors.client.questions import Accepted, Patience, Question
 from beaver_actors.client.streams import EventStream, JobList, JobWatch, StatusStream
-from beaver_actors.client.views import Change, FinishedJob, JobInfo, Page, Status, WorkerInfo
+from beaver_actors.client.views import Change, Explanation, FinishedJob, JobInfo, Page, Status, WorkerInfo
 from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_objects import EventFilter
 from beaver_actors.core.job import DeadReason, JobState
@@ -104,6 +104,10 @@ class Client:
     async def get(self, job_id: str) -> JobInfo:
         """Show one job. Raises NotFound if there is none."""
         return await self._ask(questions.get(job_id))
+
+    async def explain(self, job_id: str) -> Explanation:
+        """Say why a job does not run, or why it ended. Raises NotFound if there is none."""
+        return await self._ask(questions.explain(job_id))
 
     def list(
         self,

@@ -14,11 +14,12 @@ from msgspec import UNSET
 from beaver_actors.client.core import REQUEST_BYTES_MAX
 from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refused
 from beaver_actors.client.new_jobs import NewJob
-from beaver_actors.client.views import Change, JobInfo, Page, Status, WorkerInfo, read_part
+from beaver_actors.client.views import Change, Explanation, JobInfo, Page, Status, WorkerInfo, read_part
 from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
     EnqueueRequest,
+    ExplainRequest,
     GetRequest,
     ListRequest,
     Ok,
@@ -148,6 +149,12 @@ def batches(jobs: Iterable[NewJob], atomic: bool) -> Iterator[list[NewJob]]:
 def get(job_id: str) -> Question[JobInfo]:
     """Show one job."""
     return Question(GetRequest(id="", job_id=checked_id(job_id)), lambda ok: read_part(JobInfo, ok.job))
+
+
+def explain(job_id: str) -> Question[Explanation]:
+    """Say why a job does not run, or why it ended."""
+    request = ExplainRequest(id="", job_id=checked_id(job_id))
+    return Question(request, lambda ok: read_part(Explanation, ok.explanation))
 
 
 def first_page(

@@ -29,7 +29,7 @@ from beaver_actors.client.new_jobs import (
 )
 from beaver_actors.client.questions import Accepted, Patience, Question
 from beaver_actors.client.sync_transport import Transport
-from beaver_actors.client.views import Change, FinishedJob, JobInfo, Status, WorkerInfo
+from beaver_actors.client.views import Change, Explanation, FinishedJob, JobInfo, Status, WorkerInfo
 from beaver_actors.codec.wire import ListRequest, Ok, Request
 from beaver_actors.core.job import DeadReason, JobState
 
@@ -121,6 +121,10 @@ class Client:
     def get(self, job_id: str) -> JobInfo:
         """Show one job. Raises NotFound if there is none."""
         return self._ask(questions.get(job_id))
+
+    def explain(self, job_id: str) -> Explanation:
+        """Say why a job does not run, or why it ended. Raises NotFound if there is none."""
+        return self._ask(questions.explain(job_id))
 
     def list(
         self,

@@ -19,7 +19,7 @@ from beaver_actors.codec.wire_decode import read
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_objects import BackoffRule, ChangeObject, EventError, EventObject, StatusObject
 from beaver_actors.codec.wire_worker_objects import WorkerObject
-from beaver_actors.core.answers import WaitReason
+from beaver_actors.core.answers import BecauseReason, WaitReason
 from beaver_actors.core.job import FINISHED, EndReason, JobState, UniqueUntil
 
 T = TypeVar("T")
@@ -101,6 +101,35 @@ class Page(Struct, frozen=True):
 
     jobs: tuple[JobInfo, ...]
     next: int | None
+
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """One reason why a job does not run, or why it ended."""
+
+    reason: BecauseReason
+    text: str
+    """The same in half a sentence about the job."""
+    until: datetime | None = None
+    """When this ends by itself; None if it does not, or nobody knows."""
+    jobs: tuple[str, ...] = ()
+    """The jobs that it waits for, the first few of them."""
+    total: int | None = None
+    """How many there are; None if it waits for none."""
+    exact: bool = True
+    """False: there are more than `total`."""
+    names: tuple[str, ...] = ()
+    """What else it is about: queue, workers, or kinds that are served."""
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """Why a job does not run, or why it ended."""
+
+    job_id: str
+    state: JobState
+    text: str
+    """All of it in a sentence."""
+    because: tuple[Reason, ...]
+    """The most stubborn reason first."""
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):

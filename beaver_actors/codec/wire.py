@@ -77,6 +77,12 @@ class GetRequest(_Request, tag="get"):
     job_id: JobId
 
 
+class ExplainRequest(_Request, tag="explain"):
+    """Say why a job does not run, or why it ended. Reply: `explanation`."""
+
+    job_id: JobId
+
+
 class ListRequest(_Request, tag="list"):
     """Show jobs, newest first. Reply: `jobs`, and `next`, to be given as `after` for the next page; null at
     the end. A page may be short, even empty, and yet have a next one."""
@@ -209,6 +215,7 @@ class WorkersRequest(_Request, tag="workers"):
 Request: TypeAlias = (
     EnqueueRequest
     | GetRequest
+    | ExplainRequest
     | ListRequest
     | StatusRequest
     | SubscribeRequest
@@ -235,6 +242,7 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     jobs: Annotated[Raw | UnsetType, about("enqueue: `Receipt`s; list: `JobObject`s.")] = UNSET
     next: Annotated[int | UnsetType | None, about("list: `after` of the next page; null at the end.")] = UNSET
     job: Annotated[Raw | UnsetType, about("get: a `JobObject`.")] = UNSET
+    explanation: Annotated[Raw | UnsetType, about("explain: an `ExplanationObject`.")] = UNSET
     status: Annotated[Raw | UnsetType, about("status: a `StatusObject`.")] = UNSET
     changes: list[ChangeObject] | UnsetType = UNSET
     subscription: str | UnsetType = UNSET

@@ -10,8 +10,10 @@ from msgspec import Raw
 from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_jobs import backoff_object
 from beaver_actors.codec.wire_objects import (
+    BecauseObject,
     ChangeObject,
     ErrorObject,
+    ExplanationObject,
     JobObject,
     QueueObject,
     Receipt,
@@ -19,7 +21,17 @@ from beaver_actors.codec.wire_objects import (
 )
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.codec.wire_worker_objects import FleetObject
-from beaver_actors.core.answers import Answer, Changed, Enqueued, Found, JobView, Page, Refused, Status
+from beaver_actors.core.answers import (
+    Answer,
+    Changed,
+    Enqueued,
+    Explained,
+    Found,
+    JobView,
+    Page,
+    Refused,
+    Status,
+)
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.workers import FleetCount
 
@@ -52,6 +64,8 @@ def reply(re: str, answer: Answer) -> Ok | Error:
             return Ok(re=re, changes=changes(answer), lsn=answer.lsn)
         case Found():
             return Ok(re=re, job=Raw(_encode(job_object(answer.job))))
+        case Explained():
+            return Ok(re=re, explanation=Raw(_encode(explanation_object(answer))))
         case Page():
             jobs, after = page(answer)
             return Ok(re=re, jobs=jobs, next=after)
@@ -141,6 +155,23 @@ def job_object(view: JobView) -> JobObject:
         ],
         lsn=view.lsn,
     )
+
+
+def explanation_object(answer: Explained) -> ExplanationObject:
+    """Why a job does not run, or why it ended."""
+    because = [
+        BecauseObject(
+            reason=one.reason,
+            text=one.text,
+            until=_time(one.until_ms),
+            jobs=one.jobs,
+            total=one.total,
+            exact=one.exact,
+            names=one.names,
+        )
+        for one in answer.because
+    ]
+    return ExplanationObject(job_id=answer.job_id, state=answer.state, text=answer.text, because=because)
 
 
 def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:

@@ -9,6 +9,7 @@ from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
     EnqueueRequest,
+    ExplainRequest,
     GetRequest,
     ListRequest,
     PauseRequest,
@@ -27,6 +28,7 @@ from beaver_actors.core.commands import (
     Count,
     Delete,
     Enqueue,
+    Explain,
     Get,
     List,
     Pause,
@@ -37,6 +39,7 @@ from beaver_actors.core.commands import (
 CommandRequest: TypeAlias = (
     EnqueueRequest
     | GetRequest
+    | ExplainRequest
     | ListRequest
     | StatusRequest
     | CancelRequest
@@ -73,6 +76,8 @@ def _command(request: CommandRequest, ids: JobIds, limits: Limits, defaults: Def
             return Enqueue(new_jobs(request.jobs, ids, limits, defaults))
         case GetRequest():
             return Get(check_id(request.job_id, "job_id"))
+        case ExplainRequest():
+            return Explain(check_id(request.job_id, "job_id"))
         case ListRequest():
             return _list(request)
         case StatusRequest():

@@ -35,7 +35,7 @@ from beaver_actors.codec.wire_fields import (
     about,
 )
 from beaver_actors.codec.wire_worker_objects import FleetObject
-from beaver_actors.core.answers import RefusalCode, WaitReason
+from beaver_actors.core.answers import BecauseReason, RefusalCode, WaitReason
 from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.job import UNIQUE_UNTIL, EndReason, JobState, UniqueUntil
 
@@ -236,6 +236,31 @@ class JobObject(Struct, kw_only=True):
     result: Annotated[Raw, about("What the handler returned; null for nothing.")]
     errors: list[ErrorObject]
     lsn: Annotated[int, about("The position of the latest event of this job.")]
+
+
+class BecauseObject(Struct, kw_only=True):
+    """One reason why a job does not run, or why it ended."""
+
+    reason: BecauseReason
+    text: Annotated[str, about("The same in half a sentence about the job.")]
+    until: Annotated[
+        str | None, about("When this ends by itself; null if it does not, or nobody knows.", **TIME)
+    ]
+    jobs: Annotated[tuple[str, ...], about("The jobs that it waits for, the first few of them.")]
+    total: Annotated[int | None, about("How many there are; null if it waits for none.")]
+    exact: Annotated[bool, about("False: there are more than `total`.")]
+    names: Annotated[
+        tuple[str, ...], about("What else it is about: queue, workers, or kinds that are served.")
+    ]
+
+
+class ExplanationObject(Struct, kw_only=True):
+    """Why a job does not run, or why it ended."""
+
+    job_id: JobId
+    state: JobState
+    text: Annotated[str, about("All of it in a sentence.")]
+    because: Annotated[list[BecauseObject], about("The most stubborn reason first.")]
 
 
 class QueueObject(Struct, kw_only=True):

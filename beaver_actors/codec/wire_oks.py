@@ -15,6 +15,7 @@ from beaver_actors.codec.wire import (
     DeleteRequest,
     DeregisterRequest,
     EnqueueRequest,
+    ExplainRequest,
     GetRequest,
     HeartbeatRequest,
     ListRequest,
@@ -30,7 +31,7 @@ from beaver_actors.codec.wire import (
     WorkersRequest,
 )
 from beaver_actors.codec.wire_fields import Fence, Lsn, about
-from beaver_actors.codec.wire_objects import ChangeObject, JobObject, Receipt, StatusObject
+from beaver_actors.codec.wire_objects import ChangeObject, ExplanationObject, JobObject, Receipt, StatusObject
 from beaver_actors.codec.wire_worker_objects import ReportReceipt, WorkerLimits, WorkerObject
 
 
@@ -49,6 +50,12 @@ class GetOk(_Ok):
     """The job."""
 
     job: JobObject
+
+
+class ExplainOk(_Ok):
+    """Why the job does not run, or why it ended."""
+
+    explanation: ExplanationObject
 
 
 class ListOk(_Ok):
@@ -128,6 +135,7 @@ class WorkersOk(_Ok):
 OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     EnqueueRequest: (EnqueueOk,),
     GetRequest: (GetOk,),
+    ExplainRequest: (ExplainOk,),
     ListRequest: (ListOk,),
     StatusRequest: (StatusOk,),
     SubscribeRequest: (StatusSubscribeOk, EventsSubscribeOk),

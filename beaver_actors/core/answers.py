@@ -7,7 +7,7 @@ may have to wait for the disk.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from beaver_actors.core.job import AttemptError, EndReason, Extras, JobState, Terms
 
@@ -16,7 +16,13 @@ RefusalCode = Literal[
     "queue_full", "overloaded", "storage_full", "too_large", "draining", "not_leader", "unsupported",
 ]  # fmt: skip
 
-WaitReason = Literal["run_at", "retry", "queue_paused", "unknown_kind", "storage_full", "last_chance", "turn"]
+WaitReason = Literal[
+    "run_at", "retry", "unknown_kind", "unserved_queue", "queue_paused", "storage_full", "draining",
+    "last_chance", "turn",
+]  # fmt: skip
+"""Why a job that waits does not run; what each means stands in `core/explain.py`."""
+WAIT_REASONS: tuple[WaitReason, ...] = get_args(WaitReason)
+BecauseReason = WaitReason | EndReason | Literal["running", "completed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,35 @@ class Found:
     job: JobView
 
 
+class Because(NamedTuple):
+    """One reason why a job stands where it stands."""
+
+    reason: BecauseReason
+    text: str
+    """The same as half a sentence about "it"."""
+    until_ms: int | None = None
+    """When this ends by itself; None if it does not, or nobody knows."""
+    jobs: tuple[str, ...] = ()
+    """The jobs that it waits for, the first few of them."""
+    total: int | None = None
+    """How many there are; None if it waits for none."""
+    exact: bool = True
+    """False: there are more than `total`."""
+    names: tuple[str, ...] = ()
+    """What else it is about: the queue, the worker, the kinds that are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why a job does not run, the most stubborn reason first; or why it ended."""
+
+    job_id: str
+    state: JobState
+    text: str
+    """All of it in a sentence."""
+    because: tuple[Because, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Jobs, newest first. `after` is the cursor of the next page, None at the end. A page may be short, even
@@ -181,5 +216,5 @@ class Status:
 
 
 Answer: TypeAlias = (
-    Refused | Enqueued | Leased | Finished | Changed | Ticked | Recovered | Found | Page | Status
+    Refused | Enqueued | Leased | Finished | Changed | Ticked | Recovered | Found | Explained | Page | Status
 )

@@ -29,7 +29,7 @@ def choose(state: State, command: Lease, now_ms: int, policy: Policy) -> Iterato
         if job.expires_at_ms is not None and job.expires_at_ms <= now_ms:
             return False
         if job.rescues:
-            if not _bears(suspects, job.rescues, policy):
+            if not bears(suspects, job.rescues, policy):
                 return False
             suspects.append(job.rescues)
         return True
@@ -43,7 +43,7 @@ def is_last_chance(rescues: int, policy: Policy) -> bool:
     return rescues > 0 and rescues + 1 >= policy.max_rescues
 
 
-def _bears(suspects: list[int], rescues: int, policy: Policy) -> bool:
+def bears(suspects: list[int], rescues: int, policy: Policy) -> bool:
     """Whether a suspect may run beside these: given are the rescues of each."""
     if is_last_chance(rescues, policy):
         return not suspects

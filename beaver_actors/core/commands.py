@@ -140,6 +140,13 @@ class Get:
 
 
 @dataclass(frozen=True, slots=True)
+class Explain:
+    """Say why a job does not run, or why it ended. Answer: `Explained`, or `Refused` with `not_found`."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class List:
     """Show a page of jobs, newest first. Answer: `Page`."""
 
@@ -159,8 +166,32 @@ class Count:
 
 
 Command: TypeAlias = (
-    Enqueue | Lease | Finish | Cancel | Retry | Delete | Pause | Resume | Tick | Recover | Get | List | Count
+    Enqueue
+    | Lease
+    | Finish
+    | Cancel
+    | Retry
+    | Delete
+    | Pause
+    | Resume
+    | Tick
+    | Recover
+    | Get
+    | Explain
+    | List
+    | Count
 )
+
+
+class Serving(NamedTuple):
+    """A worker that is there now, as far as it matters to a job that waits."""
+
+    worker_id: str
+    kinds: frozenset[str]
+    queues: frozenset[str] | None = None
+    """The queues it serves; None for all."""
+    slots: int = 0
+    """Jobs that it can hold at the same time; 0 if it takes no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +201,10 @@ class Policy:
 
     served_kinds: frozenset[str] = frozenset()
     """Kinds that some worker can run now; jobs of others wait and say so."""
+    crew: tuple[Serving, ...] = ()
+    """The workers behind `served_kinds`, for explanations alone; none if they are not known."""
+    draining: bool = False
+    """The server stops and starts nothing more; for explanations alone."""
     storage_full: bool = False
     """No room in the log but for outcomes: nothing new is accepted or started (P7)."""
     pending_jobs_max: int = 5_000_000

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from operator import attrgetter
 from typing import Any
 
-from beaver_actors.core import attempts, upkeep, views
+from beaver_actors.core import attempts, explain, upkeep, views
 from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
 from beaver_actors.core.commands import (
     Cancel,
@@ -20,6 +20,7 @@ from beaver_actors.core.commands import (
     Count,
     Delete,
     Enqueue,
+    Explain,
     Finish,
     Get,
     Lease,
@@ -225,8 +226,18 @@ def _resume(state: State, command: Resume, now_ms: int, policy: Policy) -> Decis
 def _get(state: State, command: Get, now_ms: int, policy: Policy) -> Decision:
     job = state.jobs.get(command.job_id)
     if job is None:
-        return refuse("not_found", f"job {command.job_id} does not exist, or was deleted after its retention")
+        return refuse("not_found", _GONE.format(command.job_id))
     return Decision([], views.found(state, job, policy))
+
+
+def _explain(state: State, command: Explain, now_ms: int, policy: Policy) -> Decision:
+    job = state.jobs.get(command.job_id)
+    if job is None:
+        return refuse("not_found", _GONE.format(command.job_id))
+    return Decision([], explain.explained(state, job, now_ms, policy))
+
+
+_GONE = "job {} does not exist, or was deleted after its retention"
 
 
 def _list(state: State, command: List, now_ms: int, policy: Policy) -> Decision:
@@ -249,6 +260,7 @@ _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] =
     Tick: upkeep.tick,
     Recover: attempts.recover,
     Get: _get,
+    Explain: _explain,
     List: _list,
     Count: _count,
 }

@@ -5,8 +5,11 @@ forms there are; it knows nothing of where they are used.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNITS = tuple(reversed([unit for unit in UNITS_MS.items() if unit[0] != "ms"]))
+"""Those of a second and more, the largest first."""
 
 DURATION_MS_MAX = 36_500 * UNITS_MS["d"]
 """A hundred years: a longer wait is a slip of the pen, and added to a date it could leave the calendar."""
@@ -59,3 +62,18 @@ def shown(value: object) -> str:
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a longer number"  # and turning a very long one into text may be refused
     return "null" if value is None else str(value)[:60]
+
+
+def spoken(duration_ms: float) -> str:
+    """A length of time in its one or two largest units: "340 ms", "2.5 s", "3 m 20 s", "5 d 2 h"."""
+    whole_ms = round(duration_ms)
+    if whole_ms < 1_000:
+        return f"{whole_ms} ms"
+    if whole_ms < 59_950:
+        return f"{whole_ms / 1_000:.1f}".removesuffix(".0") + " s"
+    whole_ms = max(whole_ms, 60_000)
+    for (unit, unit_ms), (below, below_ms) in pairwise(UNITS):
+        if whole_ms >= unit_ms:
+            many, rest = divmod(whole_ms // below_ms, unit_ms // below_ms)
+            return f"{many} {unit} {rest} {below}" if rest else f"{many} {unit}"
+    raise AssertionError(whole_ms)

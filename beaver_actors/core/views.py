@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from beaver_actors.core.answers import Found, JobView, Page, QueueStatus, Status, WaitReason
-from beaver_actors.core.choose import is_last_chance
+from beaver_actors.core.answers import Found, JobView, Page, QueueStatus, Status
 from beaver_actors.core.commands import List, Policy
+from beaver_actors.core.explain import waits_for
 from beaver_actors.core.job import Extras, Job, JobState, Trail
 from beaver_actors.core.state import State
 
@@ -74,22 +74,5 @@ def _view(state: State, job: Job, policy: Policy) -> JobView:
         job.order, job.lsn, job.attempt, job.rescues, job.fence, trail.started_ms,
         trail.finished_ms, trail.worker_id, trail.cancel_requested, trail.reason, trail.progress,
         trail.result, tuple(trail.errors),
-        _waits_for(state, job, policy),
+        waits_for(state, job, policy),
     )  # fmt: skip
-
-
-def _waits_for(state: State, job: Job, policy: Policy) -> WaitReason | None:
-    """Why a waiting job does not run, the most stubborn reason first."""
-    if job.state is JobState.SCHEDULED:
-        return "retry" if job.trail is not None and job.trail.errors else "run_at"
-    if job.state is not JobState.PENDING:
-        return None
-    if job.terms.kind not in policy.served_kinds:
-        return "unknown_kind"
-    if state.queues[job.terms.queue].paused:
-        return "queue_paused"
-    if policy.storage_full:
-        return "storage_full"
-    if is_last_chance(job.rescues, policy):
-        return "last_chance"
-    return "turn"

@@ -110,7 +110,7 @@ class Lives:
         state, journal, report = recovered
         try:
             clock = Clock(world.wall_ms(), not_before_ms=state.time_ms)
-            policy = settings.policy(config, self._executor.kinds)
+            policy = settings.policy(config, self._executor.kinds, self._worker_id)
             facts, answer = decide(state, Recover(running), clock.now_ms(), policy)
             for fact in facts:
                 fold(state, fact)

@@ -7,7 +7,7 @@ from beaver_actors.actors.roster import Timing
 from beaver_actors.codec.wire_decode import Limits as WireLimits
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.config import Config
-from beaver_actors.core.commands import Policy
+from beaver_actors.core.commands import Policy, Serving
 from beaver_actors.execute.app import App
 from beaver_actors.execute.outcomes import Limits as OutcomeLimits
 from beaver_actors.journal.settings import JournalSettings
@@ -16,11 +16,13 @@ from beaver_actors.server.listener import ListenerSettings
 from beaver_actors.server.websocket import WebSocketSettings
 
 
-def policy(config: Config, kinds: frozenset[str]) -> Policy:
-    """The rules that commands are judged by."""
+def policy(config: Config, kinds: frozenset[str], worker_id: str) -> Policy:
+    """The rules that commands are judged by; the worker id is new for each start."""
     workers, limits, retention = config.workers, config.limits, config.retention
+    queues = None if workers.queues is None else frozenset(workers.queues)
     return Policy(
         served_kinds=kinds if workers.count else frozenset(),
+        crew=(Serving(worker_id, kinds, queues, workers.count),) if workers.count else (),
         pending_jobs_max=limits.pending_jobs,
         queue_jobs_max=limits.queue_jobs,
         max_rescues=workers.max_rescues,

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Final
 
-from beaver_actors.codec.wire import GetRequest, StatusRequest
-from beaver_actors.codec.wire_answers import job_object, page, receipts, status_object
+from beaver_actors.codec.wire import ExplainRequest, GetRequest, StatusRequest
+from beaver_actors.codec.wire_answers import explanation_object, job_object, page, receipts, status_object
 from beaver_actors.codec.wire_commands import CommandRequest, to_command
 from beaver_actors.codec.wire_decode import decode_jobs, list_request
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import new_jobs
-from beaver_actors.core.answers import Answer, Enqueued, Found, Page, RefusalCode, Refused, Status
+from beaver_actors.core.answers import Answer, Enqueued, Explained, Found, Page, RefusalCode, Refused, Status
 from beaver_actors.core.commands import Enqueue
 from beaver_actors.kernel.mailbox import Closed
 from beaver_actors.server.http import HeaderPairs, Request, Response, Routes, error_response, json_response
@@ -55,6 +55,7 @@ def add_job_routes(routes: Routes, service: Service) -> None:
     routes.add("POST", "/api/v1/jobs", api.enqueue)
     routes.add("GET", "/api/v1/jobs", api.list)
     routes.add("GET", "/api/v1/jobs/{id}", api.get)
+    routes.add("GET", "/api/v1/jobs/{id}/explain", api.explain)
     routes.add("GET", "/api/v1/status", api.status)
 
 
@@ -137,6 +138,14 @@ class _Api:
             return self._refused(answer)
         assert isinstance(answer, Found), answer
         return json_response(200, {"job": job_object(answer.job)})
+
+    async def explain(self, request: Request) -> Response:
+        """GET why one job does not run, or why it ended."""
+        answer = await self._ask(ExplainRequest(id="", job_id=request.params["id"]))
+        if isinstance(answer, Refused):
+            return self._refused(answer)
+        assert isinstance(answer, Explained), answer
+        return json_response(200, {"explanation": explanation_object(answer)})
 
     async def list(self, request: Request) -> Response:
         """GET a page of jobs; the query has the fields of the `list` request."""

@@ -58,6 +58,25 @@ async def repeating_is_harmless(target: Target) -> None:
         await peer.done("delete", job_ids=[name])
 
 
+async def explaining(target: Target) -> None:
+    """Explain says why a job waits, with every reason, and why it ended."""
+    async with target.connect() as peer:
+        kind, name, queue = target.fresh("kind"), target.fresh("job"), target.fresh("queue")
+        await peer.done("pause", queue=queue)
+        await peer.done("enqueue", jobs=[{"kind": kind, "id": name, "queue": queue}])
+        told = (await peer.done("explain", job_id=name))["explanation"]
+        reasons = [one["reason"] for one in told["because"]]
+        expect(reasons == ["unknown_kind", "queue_paused"], f"expected both reasons, got {reasons!r}")
+        expect((told["job_id"], told["state"]) == (name, "pending"), f"explained {told!r}")
+        expect(all(one["text"] and one["text"] in told["text"] for one in told["because"]), f"got {told!r}")
+        expect(told["because"][1]["names"] == [queue], f"the queue is not named: {told['because'][1]!r}")
+        await peer.done("cancel", job_ids=[name])
+        told = (await peer.done("explain", job_id=name))["explanation"]
+        expect([one["reason"] for one in told["because"]] == ["cancelled"], f"it was cancelled: {told!r}")
+        await peer.done("delete", job_ids=[name])
+        await peer.done("resume", queue=queue)
+
+
 async def listing(target: Target) -> None:
     """List filters, shows the newest first, and pages without leaving out or repeating."""
     async with target.connect() as peer:
@@ -302,6 +321,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "bad_request", "job_id", {}),
     ("get", "bad_request", "job_id", {"job_id": ""}),
     ("get", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
+    ("explain", "bad_request", "job_id", {"job_id": "a b"}),
+    ("explain", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
     ("list", "bad_request", "state", {"state": "asleep"}),
     ("list", "bad_request", "limit", {"limit": 0}),
     ("list", "bad_request", "limit", {"limit": 1001}),
@@ -342,7 +363,7 @@ async def hold(peer: Peer, table: tuple[tuple[str, str, str, dict[str, Any]], ..
 
 
 CHECKS = (
-    enqueue_and_get, repeating_is_harmless, listing, changing, pausing, status_and_workers, replies_in_order,
-    events, status_pushes, both_forms, garbage, refusals, subscriptions_are_bounded,
+    enqueue_and_get, repeating_is_harmless, explaining, listing, changing, pausing, status_and_workers,
+    replies_in_order, events, status_pushes, both_forms, garbage, refusals, subscriptions_are_bounded,
     large_messages_end_the_connection,
 )  # fmt: skip

@@ -84,7 +84,7 @@ class Server:
         self.history = History()
         """What customers and handlers tell; judged once everything is done."""
         self.executor = self._new_executor(Oracle())
-        policy = settings.policy(config, self.executor.kinds)
+        policy = settings.policy(config, self.executor.kinds, "")
         self.oracle = Oracle(policy, retention=config.retention != Retention())
         self._journal: FileJournal | None = None
 

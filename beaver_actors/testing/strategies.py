@@ -148,6 +148,7 @@ def commands(
         st.builds(c.Pause, QUEUES),
         st.builds(c.Resume, QUEUES),
         st.builds(c.Get, job_ids),
+        st.builds(c.Explain, job_ids),
         st.builds(c.List, state=st.none() | st.sampled_from(JobState), limit=st.integers(1, 5)),
         st.just(c.Tick()),
         st.just(c.Count()),

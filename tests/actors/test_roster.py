@@ -86,7 +86,7 @@ def test_a_worker_without_a_connection_is_suspect_at_once_and_keeps_its_leases()
     assert roster.state(worker, 1) == "suspect"
     assert roster.count(1) == FleetCount(0, 1, 0, 1)
     assert roster.wanted(worker, 1) == 0
-    assert roster.kinds() == frozenset()
+    assert roster.crew() == ()
     assert registered(roster, Outlet(), 2, [7]) is worker
     assert roster.state(worker, 2) == "ready"
 

@@ -32,6 +32,21 @@ def test_jobs_are_listed_newest_first(beaver: Beaver) -> None:
     assert "no worker can run this kind" in table.out
 
 
+def test_a_job_is_explained(beaver: Beaver) -> None:
+    """By example: every reason why it waits, in words and for programs; then why it ended."""
+    job_id = enqueue(beaver, "--queue", "explained")
+    beaver("queues", "pause", "explained")
+    told = beaver("jobs", "explain", job_id)
+    assert told.code == 0
+    assert told.out.startswith(f"{job_id} is pending:\n  no worker is there that can run its kind")
+    assert "its queue, explained, is paused" in told.out
+    found = beaver("jobs", "explain", job_id, "--json").json()
+    assert [one["reason"] for one in found["because"]] == ["unknown_kind", "queue_paused"]
+    dead = beaver("enqueue", "demo.fail", "--max-attempts", 1, "--wait", "--json").json()["id"]
+    assert "1 of at most 1 attempts failed" in beaver("jobs", "explain", dead).out
+    assert beaver("jobs", "explain", "nobody").code == 4
+
+
 def test_a_list_can_be_narrowed(beaver: Beaver) -> None:
     """By example: every condition by itself and together."""
     one = enqueue(beaver, "--queue", "narrow", "--tag", "red")

@@ -17,6 +17,7 @@ from beaver_actors.core.commands import (
     Command,
     Count,
     Delete,
+    Explain,
     Get,
     List,
     Pause,
@@ -38,6 +39,7 @@ def command(fields: str) -> Command:
     ("fields", "meant"),
     [
         ('"type":"get","job_id":"a"', Get("a")),
+        ('"type":"explain","job_id":"a"', Explain("a")),
         ('"type":"status"', Count()),
         ('"type":"list"', List(limit=50)),
         (
@@ -59,6 +61,7 @@ def test_a_request_has_one_command(fields: str, meant: Command) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ('"type":"explain","job_id":"a b"', "job_id: expected 1 to 200 printable"),
         ('"type":"get","job_id":"a b"', "job_id: expected 1 to 200 printable"),
         ('"type":"list","limit":0', "limit: expected a number from 1 to 1000, got 0"),
         ('"type":"list","limit":1001', "limit: expected a number from 1 to 1000, got 1001"),

@@ -41,7 +41,7 @@ from beaver_actors.core.job import JobState
 
 LIMITS = Limits()
 KNOWN = (
-    "enqueue, get, list, status, subscribe, unsubscribe, cancel, retry, delete, pause, resume, "
+    "enqueue, get, explain, list, status, subscribe, unsubscribe, cancel, retry, delete, pause, resume, "
     "register, ready, heartbeat, report, deregister, workers"
 )
 

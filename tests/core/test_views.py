@@ -92,7 +92,7 @@ def test_a_waiting_job_says_why_it_does_not_run() -> None:
     assert seen(book, "a").waits_for == "retry"
     book.pass_time(10)
     book.finish(book.lease()[0], Crashed(ERROR))
-    assert seen(book, "a").waits_for == "last_chance"
+    assert seen(book, "a").waits_for == "turn"  # its last chance, and nobody is in its way
     book.policy = replace(book.policy, storage_full=True)
     assert seen(book, "a").waits_for == "storage_full"
     book.do(Pause("default"))

@@ -27,6 +27,7 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"type": "enqueue", "jobs": [{"kind": "work", "id": "d", "delay": "1h", "timeout": None}] * 2},
     {"type": "enqueue", "jobs": [DEEP_JOB]},
     {"type": "get", "job_id": "a"},
+    {"type": "explain", "job_id": "a"},
     {"type": "get", "job_id": "deep"},
     {"type": "list"},
     {"type": "list", "state": "pending", "queue": "default", "kind": "work", "limit": 2, "after": 9},

@@ -211,6 +211,36 @@ class Model:
             return not suspects
         return not job.rescues or not any(self.last_chance(other) for other in suspects)
 
+    def reasons(self, job: ModelJob) -> list[str]:
+        """Everything that keeps it from running, or how it stands."""
+        if job.stands == "in_flight":
+            return ["running"]
+        if job.stands != "waiting":
+            return [job.reason or job.stands]
+        state, found = self.state(job), []
+        if state == "scheduled":
+            found.append("retry" if job.errors else "run_at")
+        if job.terms.kind not in self.policy.served_kinds:
+            found.append("unknown_kind")
+        if job.terms.queue in self.paused:
+            found.append("queue_paused")
+        if state == "scheduled":
+            return found
+        if self.policy.storage_full:
+            found.append("storage_full")
+        suspects = [other for other in self.running() if other.rescues]
+        alone = self.last_chance(job) and suspects
+        if job.rescues and (alone or any(self.last_chance(other) for other in suspects)):
+            found.append("last_chance")
+        return found or ["turn"]
+
+    def before(self, job: ModelJob) -> list[str]:
+        """The jobs that would be started before this one."""
+        trial = copy.deepcopy(self)
+        taken = trial.lease(Lease("trial", len(self.jobs), self.policy.served_kinds))
+        ids = [job_id for job_id, _, _ in taken]
+        return ids[: ids.index(job.id)] if job.id in ids else ids
+
     def last_chance(self, job: ModelJob) -> bool:
         return job.rescues > 0 and job.rescues + 1 >= self.policy.max_rescues
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from beaver_actors.core import attempts, choose, decide, fold, index, state, upkeep, views
+from beaver_actors.core import attempts, choose, decide, explain, fold, index, state, upkeep, views
 from tests.property.test_core_machine import CoreMachine
 
 
@@ -64,8 +64,8 @@ FAULTS = {
     "a paused queue is served": Fault(choose._open_lanes, "or state.queues[key.queue].paused", ""),
     "two last chances at once": Fault(choose.choose, "suspects.append(job.rescues)", "pass"),
     "a last chance beside another worker's": Fault(choose.choose, "state.in_flight.values()", "()"),
-    "a last chance beside another suspect": Fault(choose._bears, "not suspects", "2 not in suspects"),
-    "a suspect beside a last chance": Fault(choose._bears, "not any(", "True or any("),
+    "a last chance beside another suspect": Fault(choose.bears, "not suspects", "2 not in suspects"),
+    "a suspect beside a last chance": Fault(choose.bears, "not any(", "True or any("),
     "a job handed back goes to the end": Fault(
         index.Lane._search, "return step", "return len(jobs)"
     ),
@@ -84,7 +84,7 @@ FAULTS = {
         upkeep._time_demands, "deadline_ms <= now_ms", "deadline_ms < now_ms"
     ),
     "one job too many is kept": Fault(upkeep._time_demands, "- kept\n", "- kept - 1\n"),
-    "a retention of its own is ignored": Fault(state.file_job, "kept_ms is not None and", "False and"),
+    "a retention of its own is ignored": Fault(state.file_job, "if kept_ms is not None:", "if False:"),
     "a job that comes back never expires": Fault(
         state.file_job,
         "extras is not None and",
@@ -93,6 +93,8 @@ FAULTS = {
     "a snapshot forgets who finished first": Fault(
         state.reindex, "jobs.sort(key=lambda job: job.lsn)", "pass"
     ),
+    "a pause is not explained": Fault(explain._of_its_kind, ".paused:", ".paused and False:"),
+    "a place in line counts the job itself": Fault(explain._turn, "ahead = 0", "ahead = 1"),
     "a page skips a job": Fault(views.page, "job.order + 1", "job.order"),
     "back-off skips its first step": Fault(attempts._failure, "job.failures - 1", "job.failures"),
 }  # fmt: skip

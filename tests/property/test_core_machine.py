@@ -13,7 +13,17 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from beaver_actors.core.answers import Changed, Enqueued, Finished, Leased, Page, Refused, Status, Ticked
+from beaver_actors.core.answers import (
+    Changed,
+    Enqueued,
+    Explained,
+    Finished,
+    Leased,
+    Page,
+    Refused,
+    Status,
+    Ticked,
+)
 from beaver_actors.core.attempts import SERVER_DIED
 from beaver_actors.core.commands import (
     ON_CONFLICT,
@@ -22,6 +32,7 @@ from beaver_actors.core.commands import (
     Count,
     Delete,
     Enqueue,
+    Explain,
     Finish,
     Lease,
     List,
@@ -385,6 +396,23 @@ class CoreMachine(RuleBasedStateMachine):
             "retried": happened[JobRetried],
             "deleted": happened[JobDeleted],
         }
+
+    @rule(data=st.data())
+    def explain(self, data: st.DataObject) -> None:
+        """Every reason there is; and those before it in line are those that a worker would be given."""
+        job_id = self.some(data)
+        answer = self.do(Explain(job_id))
+        job = self.model.jobs.get(job_id)
+        if job is None:
+            assert isinstance(answer, Refused)
+            return
+        assert isinstance(answer, Explained)
+        assert answer.state == self.model.state(job)
+        assert [one.reason for one in answer.because] == self.model.reasons(job)
+        for one in answer.because:
+            if one.reason == "turn":
+                before = self.model.before(job)
+                assert (list(one.jobs), one.total) == (before[:10], len(before))
 
     @rule()
     def rebuild(self) -> None:

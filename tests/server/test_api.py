@@ -71,6 +71,10 @@ async def test_a_job_is_posted_and_looked_at(autojump_clock: MockClock) -> None:
         status, body, _ = await ask(house.service, "GET", "/api/v1/jobs/mine")
         assert status == 200
         assert body == {"job": (await house.connect().ask({"type": "get", "job_id": "mine"}))["job"]}
+        status, body, _ = await ask(house.service, "GET", "/api/v1/jobs/mine/explain")
+        explained = await house.connect().ask({"type": "explain", "job_id": "mine"})
+        assert (status, body) == (200, {"explanation": explained["explanation"]})
+        assert (await ask(house.service, "GET", "/api/v1/jobs/nobody/explain"))[0] == 404
 
 
 async def test_several_jobs_are_posted_together(autojump_clock: MockClock) -> None:

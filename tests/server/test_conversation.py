@@ -108,6 +108,7 @@ async def test_every_reply_has_exactly_the_documented_fields(autojump_clock: Moc
             {"type": "resume", "queue": "default"},
             {"type": "get", "job_id": "a"},
             {"type": "get", "job_id": "?"},
+            {"type": "explain", "job_id": "a"},
             {"type": "list"},
             {"type": "status"},
             {"type": "unsubscribe", "subscription": "s1"},
