@@ -76,6 +76,7 @@ async def test_pings_are_answered_while_the_handler_is_busy() -> None:
         (frame(CLOSE, b"\x03\xee"), 1002, "CLOSE"),
         (frame(TEXT, b"fine") + b"\xc1\x80....", 1002, "Reserved"),
     ],
+    ids=lambda value: "frame" if isinstance(value, bytes) else None,  # its mask is another each time
 )
 async def test_a_client_that_breaks_the_protocol_is_told(data: bytes, code: int, words: str) -> None:
     """Guard, over loopback with hostile frames (P11): a code and a reason, where the connection vanished."""
