@@ -19,12 +19,16 @@ from beaver_actors.core.facts import Fact
 from beaver_actors.journal.errors import AppendRefused
 from beaver_actors.kernel.mailbox import Closed, Handle, Mailbox, Reply
 from beaver_actors.kernel.offload import Offload
+from beaver_actors.kernel.pace import Pace
 
 R = TypeVar("R")
 
 BATCH_MAX = 64
 """Messages that go into one commit at most; an append is a whole batch of requests already."""
 
+
+QUICK_FACTS_MAX = 64
+"""A larger commit is encoded for longer than a hop to the thread takes, and the loop goes on meanwhile."""
 
 REFUSED_SECONDS = 30.0
 """How long to wait for room when the disk is full beyond the reserve. Somebody may be freeing some; whoever
@@ -91,6 +95,7 @@ async def run(
     offload: Offload,
     committed: Meter,
     refused: Callable[[AppendRefused], None],
+    pace: Pace | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Write until the mailbox is closed.
@@ -101,6 +106,7 @@ async def run(
         offload: runs the blocking calls.
         committed: told of each commit.
         refused: told when a commit finds no room, once until it does.
+        pace: knows whether small commits are quick enough for the loop itself; None: they never are.
 
     Raises:
         StorageFailed: the disk failed, and whether the facts are on it is unknown; or it stayed full, and
@@ -115,7 +121,11 @@ async def run(
             facts = [fact for append in appends for fact in append.facts]
             if facts:
                 began, first_lsn = trio.current_time(), log.head + 1
-                await _append(log, facts, offload, refused)
+                if pace is None or len(facts) > QUICK_FACTS_MAX or not pace.is_quick():
+                    write = offload
+                else:
+                    write = _fatal(partial(_at_once, pace))
+                await _append(log, facts, write, refused)
                 committed(trio.current_time() - began, facts)
                 # A full mailbox loses nothing: the publisher sees the hole and sends readers to the files.
                 told = _publish(publisher, first_lsn, facts)
@@ -137,6 +147,12 @@ async def run(
                     case Trim(keep_from_lsn, reply):
                         await offload(partial(log.trim, keep_from_lsn))
                         reply.give(None)
+
+
+async def _at_once(pace: Pace, work: Callable[[], R]) -> R:
+    """Do it on the loop, instead of in a thread."""
+    with pace.measured():
+        return work()
 
 
 def _publish(publisher: Handle[PublisherMessage], first_lsn: int, facts: Sequence[Fact]) -> bool:

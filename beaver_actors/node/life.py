@@ -36,6 +36,7 @@ from beaver_actors.core.state import State
 from beaver_actors.kernel.clock import Chance, Clock
 from beaver_actors.kernel.mailbox import Handle, Mailbox
 from beaver_actors.kernel.offload import Offload
+from beaver_actors.kernel.pace import Pace
 from beaver_actors.kernel.supervise import one_for_one
 
 REQUESTS_WAITING = 1024
@@ -114,6 +115,8 @@ class Parts:
     offload: Offload
     write: Offload
     """Runs the log's blocking calls."""
+    pace: Pace | None
+    """Whether they are quick enough for the loop itself."""
     policy: Policy
     settings: controller.Settings
     remote: Timing
@@ -185,7 +188,7 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
 
     async with trio.open_nursery() as back:
         back.start_soon(publish)
-        write = partial(wal_writer.run, offload=parts.write, refused=parts.observer.no_room)
+        write = partial(wal_writer.run, offload=parts.write, pace=parts.pace, refused=parts.observer.no_room)
         await back.start(partial(write, appends, parts.log, watchers, committed=parts.observer.committed))
         back.start_soon(take_snapshots, wal.clone())
         manage = partial(job_manager.run, clock=parts.clock, rules=rules, signals=signals)

@@ -137,6 +137,7 @@ class Lives:
                 chance=world.chance,
                 offload=world.offload,
                 write=world.write,
+                pace=world.pace,
                 policy=policy,
                 settings=settings.control(config, self._executor.kinds, self._worker_id),
                 remote=settings.remote(config),

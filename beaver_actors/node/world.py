@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from beaver_actors.kernel.child import run_child
 from beaver_actors.kernel.clock import Chance, wall_ms
 from beaver_actors.kernel.garbage import tended
 from beaver_actors.kernel.offload import Offload, threads
+from beaver_actors.kernel.pace import Pace
 
 BLOCKING_THREADS = 8
 """For history reads and figures together; the log has a thread of its own, and so have handlers."""
@@ -58,6 +60,8 @@ class World:
     offload: Offload
     write: Offload
     """For the log alone."""
+    pace: Pace | None
+    """Whether the log's calls are quick enough for the loop; None: they all go through `write`."""
     tended: Callable[[Callable[[], int]], AbstractContextManager[None]]
     """Keeps the garbage collector away from a backlog of so many jobs, while it is served."""
     chance: Chance
@@ -84,6 +88,7 @@ def real_world(data_dir: str, write: Offload) -> World:
         wall_ms=wall_ms,
         offload=threads(BLOCKING_THREADS),
         write=write,
+        pace=Pace(time.perf_counter),
         tended=tended,
         chance=Chance(),
         name=f"{socket.gethostname()}:{os.getpid()}",

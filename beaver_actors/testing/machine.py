@@ -120,6 +120,7 @@ class Machine:
             wall_ms=lambda: self.now_ms,
             offload=self._offload,
             write=self._offload,
+            pace=None,
             tended=lambda _: nullcontext(),
             chance=Chance(self.random.getrandbits(64)),
             name=f"machine:{self._starts}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -13,14 +16,19 @@ from beaver_actors.core.facts import QueuePaused
 from beaver_actors.journal.errors import AppendRefused
 from beaver_actors.kernel.mailbox import Mailbox
 from beaver_actors.kernel.offload import inline
+from beaver_actors.kernel.pace import Pace
 from tests.actors.world import MemoryLog
+
+R = TypeVar("R")
 
 
 class Desk:
     """A WAL writer, its mailbox, and what it has told."""
 
-    def __init__(self, log: MemoryLog, *, publisher_room: int = 100) -> None:
+    def __init__(self, log: MemoryLog, *, publisher_room: int = 100, pace: Pace | None = None) -> None:
         self.log = log
+        self.pace = pace
+        self.in_thread = 0
         self.mailbox = Mailbox[wal_writer.Message]("wal_writer", 100)
         self.handle = self.mailbox.handle()
         self.published = Mailbox[PublisherMessage]("publisher", publisher_room)
@@ -31,10 +39,54 @@ class Desk:
             self.mailbox,
             self.log,
             self.published.handle(),
-            offload=inline,
+            offload=self._offload,
+            pace=self.pace,
             committed=lambda seconds, facts: None,
             refused=self.refusals.append,
         )
+
+    async def _offload(self, work: Callable[[], R]) -> R:
+        self.in_thread += 1
+        return await inline(work)
+
+
+async def test_small_commits_are_written_on_the_loop_while_the_disk_is_quick(
+    autojump_clock: MockClock,
+) -> None:
+    """P1: and are answered alike. A large one goes to the thread, and after a slow one all do for a while."""
+    now = 0.0
+    answered: list[int] = []
+    pace = Pace(lambda: now)
+    desk = Desk(MemoryLog(), pace=pace)
+
+    async def write(facts: int) -> int:
+        before = desk.in_thread
+        batch = [QueuePaused("a", 1)] * facts
+        await desk.handle.tell(Append(batch, [lambda: answered.append(desk.log.head)]))
+        await trio.sleep(1)
+        return desk.in_thread - before
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.run)
+        assert await write(1) == 0
+        assert await write(wal_writer.QUICK_FACTS_MAX + 1) == 1
+        with pace.measured():
+            now += 1
+        assert await write(1) == 1
+        now += 100
+        assert await write(1) == 0
+        desk.handle.close()
+    assert answered == [1, 66, 67, 68]
+
+
+async def test_an_error_of_a_commit_on_the_loop_ends_the_run_as_well(autojump_clock: MockClock) -> None:
+    """P8."""
+    desk = Desk(MemoryLog(fail_with=OSError("broken")), pace=Pace(lambda: 0.0))
+    with pytest.RaisesGroup(pytest.RaisesExc(StorageFailed, match="could not be written: broken")):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.run)
+            await desk.handle.tell(Append([QueuePaused("a", 1)]))
+    assert desk.in_thread == 0
 
 
 async def test_a_commit_without_room_waits_and_is_answered_when_there_is_some(

@@ -226,6 +226,7 @@ async def running(
         chance=Chance(1),
         offload=inline,
         write=inline,
+        pace=None,
         policy=policy or Policy(served_kinds=frozenset({"work"})),
         settings=controller.Settings(
             worker_id="here",
