@@ -50,8 +50,8 @@ seeded-bugs: $(STAMP)  ## seed deliberate bugs, see which tests notice: BUGS="02
 mutants: $(STAMP)  ## change core, codec and journal in small ways; do their tests notice? SAMPLE=100 of each, by chance
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
-test: $(STAMP)  ## all tests but the slow set
-	$(BIN)/python -m pytest -m "not slow"
+test: $(STAMP)  ## all tests but the slow set, in two processes
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(STAMP)  ## the slow set: 500 kills in a row and large backlogs
 	$(BIN)/python -m pytest -m slow --timeout 3600
