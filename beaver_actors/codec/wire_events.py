@@ -3,7 +3,6 @@ subscribers get it: what differs between them is put in front."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
@@ -42,19 +41,19 @@ def event_json(lsn: int, fact: Fact) -> bytes:
 
 
 def _quickly(lsn: int, fact: Fact) -> bytes | None:
-    """The same text for the three events of a job's plain life, at a third of the price; None for all others
-    and for names that need escapes."""
-    kind = type(fact)
-    if kind not in _QUICK or not _is_plain(fact[0]):
+    """The same text for the three events of a job's plain life, at a quarter of the price; None for all
+    others."""
+    name = _QUICK.get(type(fact))
+    if name is None:
         return None
-    head = b'{"lsn":%d,"event":"%b","at":"%b","job_id":"%b"' % (
-        lsn, _QUICK[kind], _time_bytes(fact[1]), fact[0].encode(),
+    head = b'{"lsn":%d,"event":"%b","at":"%b","job_id":%b' % (
+        lsn, name, _time_bytes(fact[1]), _encode(fact[0]),
     )  # fmt: skip
     if isinstance(fact, JobCompleted):
         return b'%b,"fence":%d,"result":%b}' % (head, fact.fence, fact.result or b"null")
-    if isinstance(fact, JobStarted) and _is_plain(fact.worker_id):
+    if isinstance(fact, JobStarted):
         deadline = b"" if fact.deadline_ms is None else b',"deadline":"%b"' % _time_bytes(fact.deadline_ms)
-        return b'%b,"worker_id":"%b"%b,"fence":%d}' % (head, fact.worker_id.encode(), deadline, lsn)
+        return b'%b,"worker_id":%b%b,"fence":%d}' % (head, _worker(fact.worker_id), deadline, lsn)
     if isinstance(fact, JobEnqueued) and fact.extras is None and not fact.terms.tags:
         place = _place(fact.terms.queue, fact.terms.kind, fact.terms.priority)
         return b'%b,%b,"args":%b,"run_at":"%b"}' % (head, place, fact.args, _time_bytes(fact.run_at_ms))
@@ -64,8 +63,11 @@ def _quickly(lsn: int, fact: Fact) -> bytes | None:
 _QUICK: dict[type[Fact], bytes] = {
     fact: EVENT_NAMES[fact].encode() for fact in (JobEnqueued, JobStarted, JobCompleted)
 }
-_is_plain = re.compile(r"[ !#-\[\]-~]*").fullmatch
-"""Printable ASCII without the quote and the backslash: the same in JSON."""
+
+
+@lru_cache(maxsize=1024)
+def _worker(worker_id: str) -> bytes:
+    return _encode(worker_id)
 
 
 @lru_cache(maxsize=1024)
