@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from beaver_actors.execute.app import App as App
     from beaver_actors.execute.context import (
         Context as Context,
+        Parent as Parent,
         Reject as Reject,
         Retry as Retry,
         Snooze as Snooze,
@@ -18,6 +19,7 @@ _HOMES = {
     "App": "beaver_actors.execute.app",
     "Context": "beaver_actors.execute.context",
     "Failure": "beaver_actors.execute.hooks",
+    "Parent": "beaver_actors.execute.context",
     "Reject": "beaver_actors.execute.context",
     "Retry": "beaver_actors.execute.context",
     "Snooze": "beaver_actors.execute.context",

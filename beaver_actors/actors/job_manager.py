@@ -16,11 +16,11 @@ import trio
 
 from beaver_actors.actors.wal_writer import Append, Message as WalMessage
 from beaver_actors.core.answers import Answer, Leased, Ticked
-from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Serving, Tick
+from beaver_actors.core.carry import carry_out, is_settled
+from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Serving
 from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobCancelRequested
-from beaver_actors.core.fold import fold_all
 from beaver_actors.core.job import Job
 from beaver_actors.core.state import State, advance
 from beaver_actors.kernel.clock import Clock
@@ -169,12 +169,14 @@ class _JobManager:
         """Leases that wait for work."""
         self._next_ms: int | None = None
         """The time that the controller knows to wake up for."""
+        self._now_ms = 0
         self._facts: list[Fact] = []
         self._release: list[Callable[[], None]] = []
 
     async def judge(self, batch: list[Request], now_ms: int) -> None:
         """Decide a batch of requests and send what follows on its way to the disk."""
         state, policy = self._state, self._rules.now()
+        self._now_ms = now_ms
         advance(state, now_ms)
         weight = 0
         for request in batch:
@@ -182,18 +184,21 @@ class _JobManager:
             if type(command) is Lease:
                 self._take_ticket(request, command)
                 continue
-            self._settle(request, decide(state, command, now_ms, policy))
+            decision = decide(state, command, now_ms, policy)
+            self._settle(request, decision)
             if type(command) is Enqueue:
                 weight += sum(len(job.args) for job in command.jobs)
                 if weight > APPEND_BYTES_MAX:
                     await self._send()
                     weight = 0
-            elif type(command) is Tick:
-                self._next_ms = state.schedule.next_ms()
+            elif isinstance(decision.answer, Ticked):
+                self._next_ms = decision.answer.next_ms
         self._serve_tickets(now_ms, policy)
         next_ms = state.schedule.next_ms()
         if next_ms is not None and (self._next_ms is None or next_ms < self._next_ms):
             self._next_ms = next_ms
+            self._signals.due.ring(None)
+        elif not is_settled(state):
             self._signals.due.ring(None)
         await self._send()
 
@@ -211,14 +216,14 @@ class _JobManager:
     def _settle(self, request: Request, decision: Decision) -> None:
         """Fold what was decided, and keep the answer for the disk to let go."""
         state = self._state
-        fold_all(state, decision.facts)
+        facts = carry_out(state, decision.facts, self._now_ms)
         if type(request.command) is Cancel:
             for fact in decision.facts:
                 if type(fact) is JobCancelRequested:
                     self._ring_cancel(state.jobs[fact.job_id])
         if isinstance(decision.answer, Ticked):
             self._release += [partial(self._signals.taken.ring, fence) for fence in decision.answer.taken]
-        self._facts += decision.facts
+        self._facts += facts
         self._release.append(partial(request.reply.give, decision.answer))
 
     def _ring_cancel(self, job: Job) -> None:

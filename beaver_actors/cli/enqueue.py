@@ -17,7 +17,8 @@ from beaver_actors.cli.options import Target, debug_option, json_option, server_
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import count, many
 from beaver_actors.core.commands import ON_CONFLICT
-from beaver_actors.core.job import UNIQUE_UNTIL
+from beaver_actors.core.graphs import GRAPH_JOBS_MAX
+from beaver_actors.core.job import ON_PARENT_FAILURE, UNIQUE_UNTIL
 
 if TYPE_CHECKING:
     from beaver_actors.cli.waiting import Endings
@@ -52,6 +53,14 @@ JOB_BYTES = 400
     "--on-conflict",
     type=click.Choice(ON_CONFLICT),
     help='What to do if another job holds the key; "reject" if not given.',
+)
+@click.option(
+    "--depends-on", metavar="ID", multiple=True, help="A job that must have ended before; may be repeated."
+)
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(ON_PARENT_FAILURE),
+    help='What to do if such a job fails; "cancel" if not given.',
 )
 @click.option("--retention", metavar="DURATION", help="How long the finished job is kept.")
 @click.option(
@@ -164,7 +173,10 @@ async def hand_in(
 
 
 def _messages(jobs: Sequence[NewJob], batch: int) -> Iterator[list[NewJob]]:
-    """The jobs in as many messages as their number and size demand."""
+    """The jobs in as many messages as their number and size demand; a graph in one."""
+    if len(jobs) <= GRAPH_JOBS_MAX and any(job.depends_on for job in jobs):
+        yield list(jobs)
+        return
     message: list[NewJob] = []
     size = 0
     for job in jobs:

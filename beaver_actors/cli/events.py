@@ -65,6 +65,10 @@ def _details(event: Event) -> Iterator[str]:
             yield f"{name}={clock_time(to_ms(moment))}"
     if event.unique_key is not None:
         yield f"unique={cut(event.unique_key)}"
+    if event.depends_on:
+        yield f"depends_on={cut(','.join(event.depends_on))}"
+    if event.blocked:
+        yield "blocked"
     if event.worker_id is not None:
         yield f"worker={cut(event.worker_id)}"
     if event.error is not None:

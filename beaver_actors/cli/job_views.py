@@ -13,13 +13,15 @@ from rich.text import Text
 
 from beaver_actors.cli.tables import STYLES, words
 from beaver_actors.cli.text import age, ago, clock_time, compact, count, cut, duration, many, printable, to_ms
-from beaver_actors.client.views import Explanation, JobInfo
+from beaver_actors.client.views import Explanation, JobInfo, Relative
 from beaver_actors.core.job import JobState
 
 GAP = 2
 """Columns between two columns of a table."""
 WIDE = 160
 """A terminal this wide shows kinds and queues whole, however long."""
+RELATIVES_SHOWN = 20
+"""Parents, and children, that are drawn."""
 WAITS_FOR: dict[str, str] = {
     "run_at": "its time has not come",
     "retry": "the next attempt is due then",
@@ -29,6 +31,7 @@ WAITS_FOR: dict[str, str] = {
     "storage_full": "the disk is full: nothing new is started",
     "draining": "the server is stopping",
     "last_chance": "its workers died before: it waits until no other such job runs",
+    "parents": "jobs that it depends on have yet to end",
     "turn": "its turn has not come",
 }
 
@@ -74,6 +77,8 @@ def job_view(job: JobInfo, now_ms: int) -> RenderableType:
     for name, value in _rows(job, now_ms):
         table.add_row(name, value)
     parts: list[RenderableType] = [table]
+    if job.parents or job.children:
+        parts += ["", family_tree(job)]
     for error in job.errors:
         what = f"attempt {error.attempt} at {clock_time(to_ms(error.at))}: {cut(error.type)}: "
         parts += ["", Text(what + printable(error.message), style="red")]
@@ -93,6 +98,33 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         rest = "" if more <= 0 else f" and {'' if one.exact else 'more than '}{many(more, 'other')}"
         if one.jobs:
             yield f"    {', '.join(map(cut, one.jobs))}{rest}"
+
+
+def family_tree(job: JobInfo) -> Text:
+    """The job between its parents and its children, each with its state."""
+    parents, children = job.parents[:RELATIVES_SHOWN], job.children[:RELATIVES_SHOWN]
+    lines = [Text("graph", style="bold")]
+    for place, parent in enumerate(parents):
+        lines.append(_relative("┌" if place == 0 else "├", parent))
+    if len(parents) < len(job.depends_on):
+        lines.append(Text(f"  ├─ … and {count(len(job.depends_on) - len(parents))} more"))
+    this = (
+        Text("  ▶ " if parents else "  ● ").append(cut(job.id), style="bold").append("  ").append(_state(job))
+    )
+    lines.append(this.append("  (this job)", style="bright_black"))
+    left = max(job.children_count, len(job.children)) - len(children)
+    for place, child in enumerate(children):
+        lines.append(_relative("└" if place == len(children) - 1 and not left else "├", child))
+    if left:
+        lines.append(Text(f"  └─ … and {count(left)} more"))
+    return Text("\n").join(lines)
+
+
+def _relative(corner: str, job: Relative) -> Text:
+    text = Text(f"  {corner}─ ").append(cut(job.id)).append("  ")
+    if job.state is None:
+        return text.append("gone", style="bright_black")
+    return text.append(words(job.state), style=STYLES[job.state]).append(f"  {cut(job.kind or '')}")
 
 
 def _rows(job: JobInfo, now_ms: int) -> Iterable[tuple[str, Text]]:
@@ -126,6 +158,9 @@ def _rows(job: JobInfo, now_ms: int) -> Iterable[tuple[str, Text]]:
     if job.unique_key is not None:
         held = "" if job.unique_for is None else f", for at most {duration(job.unique_for * 1000)}"
         yield "unique", Text(f"{cut(job.unique_key)}  (until {job.unique_until}{held})")
+    if job.depends_on:
+        rule = "run all the same" if job.on_parent_failure == "continue" else "be cancelled too"
+        yield "depends on", Text(f"{many(len(job.depends_on), 'job')}  (if one fails: {rule})")
     rescued = f", {job.rescues} of them ended because a worker or the server died" if job.rescues else ""
     yield "attempts", Text(f"{job.attempt} (at most {job.max_attempts} may fail{rescued})")
     yield "timeout", seconds(job.timeout, "none")

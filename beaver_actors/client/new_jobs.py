@@ -38,7 +38,7 @@ from beaver_actors.codec.wire_objects import (
 )
 from beaver_actors.core.commands import OnConflict
 from beaver_actors.core.durations import seconds
-from beaver_actors.core.job import Backoff, UniqueUntil
+from beaver_actors.core.job import Backoff, OnParentFailure, UniqueUntil
 
 if TYPE_CHECKING:
     # So that `Job` alone means a job with any result. Type checkers know the default, Python 3.11 does not.
@@ -61,6 +61,13 @@ BackoffLike: TypeAlias = BackoffRule | Backoff | Duration | Sequence[Duration]
 Reader: TypeAlias = Callable[[Any], R]
 """Makes of a result, as JSON has it, what the handler returned; raises ValueError if it is nothing like
 it."""
+
+
+class HasId(Protocol):
+    """A job: one to be enqueued, or one that is there."""
+
+    @property
+    def id(self) -> str | None: ...
 
 
 def as_it_is(result: Any) -> Any:
@@ -103,6 +110,8 @@ class JobOptions(TypedDict, total=False):
     unique_until: UniqueUntil | None
     unique_for: Duration | None
     on_conflict: OnConflict | None
+    depends_on: Iterable[HasId | str] | HasId | str | None
+    on_parent_failure: OnParentFailure | None
     tags: Iterable[str] | None
     meta: Mapping[str, Any] | None
 
@@ -149,6 +158,8 @@ def new_job(
     unique_until: UniqueUntil | None = None,
     unique_for: Duration | None = None,
     on_conflict: OnConflict | None = None,
+    depends_on: Iterable[HasId | str] | HasId | str | None = None,
+    on_parent_failure: OnParentFailure | None = None,
     tags: Iterable[str] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> NewJob[Any]:
@@ -176,6 +187,10 @@ def new_job(
         unique_for: held at most so long from now; a window needs one.
         on_conflict: if another job holds the key: "reject" (if not given) refuses the whole batch with
             `not_unique`; "return_existing" gives that job; "replace" cancels that job if it still waits.
+        depends_on: jobs, or ids of jobs, that must have ended before it runs: known ones, or some that are
+            enqueued with it.
+        on_parent_failure: if one of them dies, is cancelled or is deleted: "cancel" (if not given) cancels
+            this job too; "continue" lets it run all the same.
         tags: words to find it by.
         meta: yours; an object of at most 16 KiB.
 
@@ -209,6 +224,10 @@ def new_job(
         given["unique_for"] = _duration(unique_for)
     if on_conflict is not None:
         given["on_conflict"] = on_conflict
+    if depends_on is not None:
+        given["depends_on"] = _ids(depends_on)
+    if on_parent_failure is not None:
+        given["on_parent_failure"] = on_parent_failure
     if run_at is not None:
         given["run_at"] = _moment("run_at", run_at)
     if expires_at is not None:
@@ -273,6 +292,16 @@ def _object(field: str, value: Mapping[str, Any]) -> Raw:
         raise TypeError(f"{field}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from None
+
+
+def _ids(jobs: Iterable[HasId | str] | HasId | str) -> tuple[str, ...]:
+    """The ids of these jobs, each once."""
+    named = (jobs,) if isinstance(jobs, str) or not isinstance(jobs, Iterable) else jobs
+    ids = [job if isinstance(job, str) else getattr(job, "id", None) for job in named]
+    for place, job_id in enumerate(ids):
+        if not isinstance(job_id, str):
+            raise TypeError(f"depends_on[{place}]: expected a job or the id of one, got one without an id")
+    return tuple(dict.fromkeys(cast(list[str], ids)))
 
 
 def _duration(value: Duration) -> float | str:

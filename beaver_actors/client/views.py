@@ -20,7 +20,7 @@ from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_objects import BackoffRule, ChangeObject, EventError, EventObject, StatusObject
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import BecauseReason, WaitReason
-from beaver_actors.core.job import FINISHED, EndReason, JobState, UniqueUntil
+from beaver_actors.core.job import FINISHED, EndReason, JobState, OnParentFailure, UniqueUntil
 
 T = TypeVar("T")
 
@@ -45,6 +45,14 @@ class AttemptFailure(Struct, frozen=True, kw_only=True):
     traceback: str
 
 
+class Relative(Struct, frozen=True, kw_only=True):
+    """A parent or a child of a job. No state: it is gone."""
+
+    id: str
+    kind: str | None = None
+    state: JobState | None = None
+
+
 class JobInfo(Struct, frozen=True, kw_only=True):
     """A job as it was at one moment. Durations are seconds, times are UTC."""
 
@@ -65,6 +73,13 @@ class JobInfo(Struct, frozen=True, kw_only=True):
     unique_until: UniqueUntil | None = None
     unique_for: int | float | None = None
     """Seconds."""
+    depends_on: tuple[str, ...] = ()
+    on_parent_failure: OnParentFailure | None = None
+    parents: tuple[Relative, ...] = ()
+    """Those of `depends_on`; only where one job is asked for."""
+    children: tuple[Relative, ...] = ()
+    """Jobs that depend on it, at most a thousand; only where one job is asked for."""
+    children_count: int = 0
     tags: tuple[str, ...]
     meta: dict[str, Any]
     created_at: datetime
@@ -149,6 +164,9 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_at: datetime | None = None
     expires_at: datetime | None = None
     unique_key: str | None = None
+    depends_on: tuple[str, ...] | None = None
+    on_parent_failure: str | None = None
+    blocked: bool | None = None
     worker_id: str | None = None
     deadline: datetime | None = None
     fence: int | None = None
@@ -237,6 +255,9 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
             run_at=_time(item.run_at),
             expires_at=_time(item.expires_at),
             unique_key=_given(item.unique_key),
+            depends_on=_given(item.depends_on),
+            on_parent_failure=_given(item.on_parent_failure),
+            blocked=_given(item.blocked),
             worker_id=_given(item.worker_id),
             deadline=_time(item.deadline),
             fence=_given(item.fence),

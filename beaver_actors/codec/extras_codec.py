@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from beaver_actors.codec.ranges import Time
-from beaver_actors.core.job import Extras, Unique, UniqueUntil
+from beaver_actors.core.job import Extras, OnParentFailure, Unique, UniqueUntil
 
 
 class UniqueRow(NamedTuple):
@@ -22,6 +22,8 @@ class MoreRow(NamedTuple):
     """`Extras` after `expires_at_ms`, field by field."""
 
     unique: UniqueRow | None = None
+    depends_on: tuple[str, ...] = ()
+    on_parent_failure: OnParentFailure = "cancel"
 
 
 def contradiction(more: MoreRow | None) -> str | None:
@@ -29,6 +31,8 @@ def contradiction(more: MoreRow | None) -> str | None:
     unique = None if more is None else more.unique
     if unique is not None and unique.until == "window" and unique.for_ms is None:
         return "unique: a window without its length"
+    if more is not None and len(set(more.depends_on)) < len(more.depends_on):
+        return "depends_on: a parent that stands there twice"
     return None
 
 
@@ -41,7 +45,7 @@ def more_values(extras: Extras | None) -> tuple[Any, ...] | None:
     if extras is None or extras[1:] == _DEFAULTS:
         return None
     unique = extras.unique
-    return (unique and unique[:],)
+    return (unique and unique[:], extras.depends_on, extras.on_parent_failure)
 
 
 def trimmed(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -56,5 +60,5 @@ def extras_from(expires_at_ms: int | None, more: MoreRow | None) -> Extras | Non
     """What was written; None if the job asks for nothing."""
     if more is None:
         return None if expires_at_ms is None else Extras(expires_at_ms)
-    unique = more.unique
-    return Extras(expires_at_ms, None if unique is None else Unique(*unique))
+    unique = None if more.unique is None else Unique(*more.unique)
+    return Extras(expires_at_ms, unique, more.depends_on, more.on_parent_failure)

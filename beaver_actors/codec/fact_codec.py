@@ -34,6 +34,7 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
     QueuePaused,
     QueueResumed,
 )
@@ -55,6 +56,7 @@ FACT_CODES: Mapping[int, type[Fact]] = {
     13: JobDeleted,
     14: QueuePaused,
     15: QueueResumed,
+    16: JobUnblocked,
 }
 """Numbers on disk. Never change or reuse one; a new fact takes the next."""
 
@@ -62,7 +64,7 @@ _CODE_OF: Mapping[type[Fact], int] = {fact: code for code, fact in FACT_CODES.it
 _ENQUEUED = _CODE_OF[JobEnqueued]
 _STARTED = _CODE_OF[JobStarted]
 _TERMS, _EXTRAS = JobEnqueued._fields.index("terms"), JobEnqueued._fields.index("extras")
-_GROWN = frozenset({JobEnqueued, JobStarted, JobCancelled})
+_GROWN = frozenset({JobEnqueued, JobStarted, JobCancelled, JobRetried})
 """Facts that have a last field which the first release did not know."""
 _ERROR_AT = {fact: fact._fields.index("error") for fact in FACT_CODES.values() if "error" in fact._fields}
 _BYTES_AT = {
@@ -113,7 +115,7 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
             group = groups[kind] = [], []
         group[0].append(place)
         group[1].append(values)
-        if kind in _GROWN and values[-1] is None:
+        if kind in _GROWN and (values[-1] is None or values[-1] is False):
             # A field that came later is left out while it says nothing: the bytes are what they always were.
             values = values[:-1]
         elif kind is JobEnqueued:

@@ -19,6 +19,7 @@ def misfit(
     *,
     known: frozenset[int],
     waiting: frozenset[int],
+    blocked: int,
     in_flight: int,
     dead: int,
     cancelled: int,
@@ -29,7 +30,7 @@ def misfit(
         columns: as stored, types checked, at least one job.
         last_lsn: of the snapshot.
         known: the numbers of the states that a job may be in.
-        waiting, in_flight, dead, cancelled: the numbers of these states.
+        waiting, blocked, in_flight, dead, cancelled: the numbers of these states.
     """
     lsns, fences = columns["lsn"], columns["fence"]
     if max(lsns) > last_lsn or not all(map(le, columns["order"], lsns)):
@@ -41,6 +42,10 @@ def misfit(
     states, attempts, trails = columns["state"], columns["attempt"], columns["trail"]
     if not known.issuperset(states):
         return "state: not one that this program knows"
+    if blocked in states:
+        for state, more in zip(states, columns["more"], strict=True):
+            if state == blocked and (more is None or not more.depends_on):
+                return "state: blocked, but without parents"
     if not any(trails) and waiting.issuperset(states) and not any(fences) and not any(attempts):
         return None  # what most of a long backlog is
     for state, fence, attempt, rescues, trail in zip(

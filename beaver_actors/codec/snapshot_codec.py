@@ -54,7 +54,7 @@ _CODE_OF = {state: code for code, state in STATE_CODES.items()}
 _KNOWN = frozenset(_CODE_OF[state] for state, _ in TRANSITIONS if state is not None)
 _WAITING = frozenset(code for code, state in STATE_CODES.items() if state in WAITING)
 _IN_FLIGHT, _DEAD = _CODE_OF[JobState.IN_FLIGHT], _CODE_OF[JobState.DEAD]
-_CANCELLED = _CODE_OF[JobState.CANCELLED]
+_CANCELLED, _BLOCKED = _CODE_OF[JobState.CANCELLED], _CODE_OF[JobState.BLOCKED]
 
 
 class SnapshotHeader(NamedTuple):
@@ -287,6 +287,7 @@ def _decode_jobs(state: State, chunk: bytes, where: str) -> None:
             state.lsn,
             known=_KNOWN,
             waiting=_WAITING,
+            blocked=_BLOCKED,
             in_flight=_IN_FLIGHT,
             dead=_DEAD,
             cancelled=_CANCELLED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_jobs import backoff_object
@@ -17,6 +17,7 @@ from beaver_actors.codec.wire_objects import (
     JobObject,
     QueueObject,
     Receipt,
+    RelativeObject,
     StatusObject,
 )
 from beaver_actors.codec.wire_times import time_text
@@ -30,6 +31,8 @@ from beaver_actors.core.answers import (
     JobView,
     Page,
     Refused,
+    Relative,
+    Relatives,
     Status,
 )
 from beaver_actors.core.durations import seconds
@@ -63,7 +66,7 @@ def reply(re: str, answer: Answer) -> Ok | Error:
         case Changed():
             return Ok(re=re, changes=changes(answer), lsn=answer.lsn)
         case Found():
-            return Ok(re=re, job=Raw(_encode(job_object(answer.job))))
+            return Ok(re=re, job=Raw(_encode(_with_relatives(job_object(answer.job), answer.relatives))))
         case Explained():
             return Ok(re=re, explanation=Raw(_encode(explanation_object(answer))))
         case Page():
@@ -129,6 +132,8 @@ def job_object(view: JobView) -> JobObject:
         unique_key=None if unique is None else unique.key,
         unique_until=None if unique is None else unique.until,
         unique_for=None if unique is None or unique.for_ms is None else seconds(unique.for_ms),
+        depends_on=list(view.extras.depends_on) or UNSET,
+        on_parent_failure=view.extras.on_parent_failure if view.extras.depends_on else UNSET,
         tags=terms.tags,
         meta=Raw(terms.meta or b"{}"),
         created_at=time_text(view.created_ms),
@@ -172,6 +177,19 @@ def explanation_object(answer: Explained) -> ExplanationObject:
         for one in answer.because
     ]
     return ExplanationObject(job_id=answer.job_id, state=answer.state, text=answer.text, because=because)
+
+
+def _with_relatives(job: JobObject, relatives: Relatives) -> JobObject:
+    if relatives.parents:
+        job.parents = list(map(_relative, relatives.parents))
+    if relatives.children:
+        job.children = list(map(_relative, relatives.children))
+        job.children_count = relatives.child_count
+    return job
+
+
+def _relative(relative: Relative) -> RelativeObject:
+    return RelativeObject(id=relative.job_id, kind=relative.kind, state=relative.state)
 
 
 def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:

@@ -27,6 +27,7 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
     QueuePaused,
     QueueResumed,
 )
@@ -120,6 +121,9 @@ def _fill_enqueued(event: EventObject, fact: JobEnqueued) -> None:
         event.expires_at = _time_or_unset(fact.extras.expires_at_ms)
         unique = fact.extras.unique
         event.unique_key = UNSET if unique is None else unique.key
+        event.depends_on = fact.extras.depends_on or UNSET
+        if fact.extras.on_parent_failure != "cancel":
+            event.on_parent_failure = fact.extras.on_parent_failure
 
 
 def _fill_started(event: EventObject, fact: JobStarted) -> None:
@@ -169,6 +173,11 @@ def _fill_cancelled(event: EventObject, fact: JobCancelled) -> None:
 
 def _fill_retried(event: EventObject, fact: JobRetried) -> None:
     event.run_at = time_text(fact.run_at_ms)
+    event.blocked = fact.blocked or UNSET
+
+
+def _fill_unblocked(event: EventObject, fact: JobUnblocked) -> None:
+    event.run_at = time_text(fact.run_at_ms)
 
 
 def _fill_deleted(event: EventObject, fact: JobDeleted) -> None:
@@ -188,6 +197,7 @@ _FILL: dict[type[Fact], Callable[[EventObject, Any], None]] = {
     JobCancelled: _fill_cancelled,
     JobRetried: _fill_retried,
     JobDeleted: _fill_deleted,
+    JobUnblocked: _fill_unblocked,
 }
 
 

@@ -32,6 +32,7 @@ from beaver_actors.codec.wire_fields import (
     ATTEMPTS_MAX,
     DELAYS_MAX,
     META_BYTES_MAX,
+    PARENTS_MAX,
     PRIORITY_MAX,
     TAGS_MAX,
     UNIQUE_KEY_CHARS_MAX,
@@ -39,7 +40,8 @@ from beaver_actors.codec.wire_fields import (
 from beaver_actors.codec.wire_objects import BackoffRule, Exponential, Fixed, Listed, NewJobObject, Polynomial
 from beaver_actors.core.commands import ON_CONFLICT, NewJob, OnConflict
 from beaver_actors.core.durations import seconds, shown
-from beaver_actors.core.job import UNIQUE_UNTIL, Backoff, Extras, Terms, Unique
+from beaver_actors.core.graphs import GRAPH_JOBS_MAX
+from beaver_actors.core.job import ON_PARENT_FAILURE, UNIQUE_UNTIL, Backoff, Extras, Terms, Unique
 
 _NULL = Raw(b"null")
 """In a field that is carried unread, the same as leaving it out."""
@@ -82,7 +84,7 @@ def new_jobs(
     if not objects:
         refuse("jobs: expected at least 1 job, got none")
     if len(objects) > limits.batch_jobs:
-        raise WireError("too_large", f"jobs: expected at most {limits.batch_jobs} jobs, got {len(objects)}")
+        _check_count(objects, limits)
     fresh = iter(ids.take(sum(1 for job in objects if job.id is None)))
     known = defaults.known
     if len(known) > TERMS_KNOWN_MAX:
@@ -111,6 +113,14 @@ def new_jobs(
     except WireError as error:
         raise WireError(error.code, path.format(len(made)) + error.message) from None
     return tuple(made)
+
+
+def _check_count(objects: Sequence[NewJobObject], limits: Limits) -> None:
+    """A graph comes in one message, so it may have more jobs than another batch."""
+    is_graph = any(job.depends_on for job in objects)
+    most = max(limits.batch_jobs, GRAPH_JOBS_MAX) if is_graph else limits.batch_jobs
+    if len(objects) > most:
+        raise WireError("too_large", f"jobs: expected at most {most} jobs, got {len(objects)}")
 
 
 def _terms(job: NewJobObject, meta: bytes, defaults: Defaults) -> Terms:
@@ -184,9 +194,11 @@ def backoff_from(rule: BackoffRule) -> Backoff:
             assert_never(rule)
 
 
-_EXTRAS = attrgetter("expires_at", "unique_key", "unique_until", "unique_for", "on_conflict")
+_EXTRAS = attrgetter(
+    "expires_at", "unique_key", "unique_until", "unique_for", "on_conflict", "depends_on", "on_parent_failure"
+)
 """The fields that few jobs have."""
-_NONE = (None,) * 5
+_NONE = (None,) * 7
 
 
 def _asks_for_nothing(job: NewJobObject) -> bool:
@@ -197,6 +209,8 @@ def _extras(job: NewJobObject) -> Extras | None:
     extras = Extras(
         None if job.expires_at is None else check_time(job.expires_at, "expires_at"),
         _unique(job),
+        _parents(job),
+        check_choice(job.on_parent_failure or "cancel", "on_parent_failure", ON_PARENT_FAILURE),
     )
     return None if extras == Extras() else extras
 
@@ -215,6 +229,18 @@ def _unique(job: NewJobObject) -> Unique | None:
     if until == "window" and for_ms is None:
         refuse("unique_for: expected how long the window is, got nothing")
     return Unique(key, until, for_ms)
+
+
+def _parents(job: NewJobObject) -> tuple[str, ...]:
+    if not job.depends_on:
+        if job.on_parent_failure is not None:
+            refuse("on_parent_failure: expected depends_on with it, got none")
+        return ()
+    if len(job.depends_on) > PARENTS_MAX:
+        refuse(f"depends_on: expected at most {PARENTS_MAX} parents, got {len(job.depends_on)}")
+    for place, parent in enumerate(job.depends_on):
+        check_id(parent, f"depends_on[{place}]")
+    return tuple(dict.fromkeys(job.depends_on))
 
 
 def _on_conflict(job: NewJobObject) -> OnConflict:

@@ -17,6 +17,7 @@ from beaver_actors.codec.wire_fields import (
     ID_PATTERN,
     JOB_IDS_MAX,
     KIND_PATTERN,
+    PARENTS_MAX,
     PRIORITY_MAX,
     QUEUE_PATTERN,
     TAGS_MAX,
@@ -37,7 +38,14 @@ from beaver_actors.codec.wire_fields import (
 from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import BecauseReason, RefusalCode, WaitReason
 from beaver_actors.core.commands import ON_CONFLICT
-from beaver_actors.core.job import UNIQUE_UNTIL, EndReason, JobState, UniqueUntil
+from beaver_actors.core.job import (
+    ON_PARENT_FAILURE,
+    UNIQUE_UNTIL,
+    EndReason,
+    JobState,
+    OnParentFailure,
+    UniqueUntil,
+)
 
 
 class Polynomial(
@@ -143,6 +151,21 @@ class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
             enum=list(ON_CONFLICT),
         ),
     ] = None
+    depends_on: Annotated[
+        tuple[JobId, ...] | None,
+        about(
+            "Its parents: jobs of this message or before. It is blocked until all of them have ended.",
+            maxItems=PARENTS_MAX,
+        ),
+    ] = None
+    on_parent_failure: Annotated[
+        str | None,
+        about(
+            "With depends_on, if a parent dies, is cancelled or is deleted: cancel this job too (the "
+            "default), or continue as if it had completed.",
+            enum=list(ON_PARENT_FAILURE),
+        ),
+    ] = None
     retention: Annotated[
         Seconds | None,
         about(f"How long the finished job is kept; the server's rule if nothing says otherwise. {DURATION}"),
@@ -199,6 +222,14 @@ class ErrorObject(Struct, kw_only=True):
     traceback: str
 
 
+class RelativeObject(Struct, kw_only=True):
+    """A parent or a child of a job."""
+
+    id: JobId
+    kind: Annotated[str | None, about("Null, as the state, for a job that is gone.")]
+    state: JobState | None
+
+
 class JobObject(Struct, kw_only=True):
     """A job as it is shown. Durations are seconds."""
 
@@ -217,6 +248,17 @@ class JobObject(Struct, kw_only=True):
     unique_key: str | None = None
     unique_until: UniqueUntil | None = None
     unique_for: int | float | None = None
+    depends_on: Annotated[list[JobId] | UnsetType, about("Its parents, if it has any.")] = UNSET
+    on_parent_failure: Annotated[OnParentFailure | UnsetType, about("If it has parents.")] = UNSET
+    parents: Annotated[
+        list[RelativeObject] | UnsetType,
+        about("In the reply to `get`, if it has any: the first thousand, in the order of depends_on."),
+    ] = UNSET
+    children: Annotated[
+        list[RelativeObject] | UnsetType,
+        about("In the reply to `get`, if it has any: the first thousand jobs that depend on it."),
+    ] = UNSET
+    children_count: Annotated[int | UnsetType, about("With children: how many there are in all.")] = UNSET
     tags: tuple[str, ...]
     meta: UserMeta
     created_at: Time
@@ -313,10 +355,17 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     tags: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has any.")] = UNSET
     args: Annotated[Raw | UnsetType, about("job_enqueued.")] = UNSET
     run_at: Annotated[
-        str | UnsetType, about("job_enqueued, job_failed, job_snoozed, job_retried.", **TIME)
+        str | UnsetType, about("job_enqueued, job_failed, job_snoozed, job_retried, job_unblocked.", **TIME)
     ] = UNSET
     expires_at: Annotated[str | UnsetType, about("job_enqueued, if it has one.", **TIME)] = UNSET
     unique_key: Annotated[str | UnsetType, about("job_enqueued, if it has one.")] = UNSET
+    depends_on: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has parents.")] = UNSET
+    on_parent_failure: Annotated[
+        str | UnsetType, about("job_enqueued, if it has parents and shall run in any case: continue.")
+    ] = UNSET
+    blocked: Annotated[
+        bool | UnsetType, about("job_retried: true if it has parents that have yet to end.")
+    ] = UNSET
     worker_id: Annotated[str | UnsetType, about("job_started.")] = UNSET
     deadline: Annotated[str | UnsetType, about("job_started, unless the job has no timeout.", **TIME)] = UNSET
     fence: Annotated[int | UnsetType, about("Events of an attempt: the lease it ran under.")] = UNSET

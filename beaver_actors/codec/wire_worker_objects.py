@@ -20,11 +20,27 @@ from beaver_actors.codec.wire_fields import (
     Time,
     about,
 )
+from beaver_actors.core.job import JobState
 from beaver_actors.core.workers import WorkerState
 
 OutcomeName = Literal[
     "succeeded", "failed", "timed_out", "rejected", "snoozed", "stopped", "released", "crashed"
 ]
+
+
+class ParentObject(Struct, kw_only=True):
+    """A job that the leased one has waited for."""
+
+    id: JobId
+    state: Annotated[JobState | None, about("Null if it is gone.")]
+    result: Annotated[Raw, about("What its handler returned; null for nothing.")]
+    left_out: Annotated[
+        bool | UnsetType,
+        about(
+            "True if the results of all parents are more than a mebibyte and this one is not sent: ask for "
+            "it with `get`."
+        ),
+    ] = UNSET
 
 
 class LeasedJobObject(Struct, kw_only=True):
@@ -47,6 +63,10 @@ class LeasedJobObject(Struct, kw_only=True):
         str | None,
         about("When the job is taken from a worker that has not reported; null for no limit.", **TIME),
     ]
+    parents: Annotated[
+        list[ParentObject] | UnsetType,
+        about("Those that it named in depends_on, in that order, if it has any."),
+    ] = UNSET
 
 
 class FailureObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -48,13 +48,14 @@ from beaver_actors.codec.wire_times import time_text
 from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
     LeasedJobObject,
+    ParentObject,
     ProgressObject,
     ReportObject,
     ReportReceipt,
     WorkerLimits,
     WorkerObject,
 )
-from beaver_actors.core.answers import Finished, LeasedJob
+from beaver_actors.core.answers import Finished, LeasedJob, Parent
 from beaver_actors.core.commands import Progress, Report
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.job import JobError
@@ -73,6 +74,9 @@ from beaver_actors.core.workers import Registration, Standing, WorkerView
 
 PUSH_BYTES = 1024 * 1024
 """A `lease` message is sent when the args in it have grown to this, however few jobs are in it."""
+
+PARENT_BYTES = 100
+"""Taken for what a parent takes up beside its result."""
 
 _NOTHING = (UNSET, Raw(b"null"))
 _encode = msgspec.json.Encoder().encode
@@ -301,6 +305,7 @@ def lease_pushes(jobs: list[LeasedJob]) -> Iterator[LeasePush]:
     size = 0
     for job in jobs:
         job_bytes = len(job.args) + len(job.terms.meta)
+        job_bytes += sum(PARENT_BYTES + len(parent.result or b"") for parent in job.parents)
         if shown and size + job_bytes > PUSH_BYTES:
             yield LeasePush(jobs=shown)
             shown, size = [], 0
@@ -324,6 +329,16 @@ def leased_object(job: LeasedJob) -> LeasedJobObject:
         meta=Raw(terms.meta) if terms.meta else UNSET,
         timeout=None if terms.timeout_ms is None else seconds(terms.timeout_ms),
         deadline=None if job.deadline_ms is None else time_text(job.deadline_ms),
+        parents=list(map(_parent_object, job.parents)) or UNSET,
+    )
+
+
+def _parent_object(parent: Parent) -> ParentObject:
+    return ParentObject(
+        id=parent.job_id,
+        state=parent.state,
+        result=Raw(b"null" if parent.result is None else parent.result),
+        left_out=parent.left_out or UNSET,
     )
 
 

@@ -18,7 +18,7 @@ RefusalCode = Literal[
 
 WaitReason = Literal[
     "run_at", "retry", "unknown_kind", "unserved_queue", "queue_paused", "storage_full", "draining",
-    "last_chance", "turn",
+    "last_chance", "turn", "parents",
 ]  # fmt: skip
 """Why a job that waits does not run; what each means stands in `core/explain.py`."""
 WAIT_REASONS: tuple[WaitReason, ...] = get_args(WaitReason)
@@ -49,6 +49,18 @@ class Enqueued:
     lsn: int
 
 
+class Parent(NamedTuple):
+    """A parent of a leased job, as its handler may see it."""
+
+    job_id: str
+    state: JobState | None
+    """None if it is gone."""
+    result: bytes | None = None
+    """JSON text; None for nothing."""
+    left_out: bool = False
+    """The results of all parents are too large to go with the lease, so this one is to be asked for."""
+
+
 class LeasedJob(NamedTuple):
     """The right to run one attempt."""
 
@@ -59,6 +71,8 @@ class LeasedJob(NamedTuple):
     args: bytes
     deadline_ms: int | None = None
     """When the job is taken from a worker that does not answer; None without a timeout."""
+    parents: tuple[Parent, ...] = ()
+    """In the order in which it names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +159,30 @@ class JobView(NamedTuple):
     """Why it does not run now; None unless it waits."""
 
 
+class Relative(NamedTuple):
+    """A parent or a child of a job that is shown."""
+
+    job_id: str
+    kind: str | None
+    """None, as the state: it is gone."""
+    state: JobState | None
+
+
+class Relatives(NamedTuple):
+    """The jobs around a job: parents in the order in which it names them, children in order of arrival; of
+    each the first, and how many children there are."""
+
+    parents: tuple[Relative, ...] = ()
+    children: tuple[Relative, ...] = ()
+    child_count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The job asked for."""
 
     job: JobView
+    relatives: Relatives = field(default_factory=Relatives)
 
 
 class Because(NamedTuple):

@@ -33,6 +33,7 @@ from beaver_actors.core.outcome import (
 )
 from beaver_actors.core.retry import delay_ms
 from beaver_actors.core.state import State
+from beaver_actors.core.views import shown_parents
 
 IN_FLIGHT = JobState.IN_FLIGHT
 
@@ -50,7 +51,8 @@ def lease(state: State, command: Lease, now_ms: int, policy: Policy) -> Decision
         timeout_ms = job.terms.timeout_ms
         deadline_ms = None if timeout_ms is None else now_ms + timeout_ms + policy.timeout_grace_ms
         facts.append(JobStarted(job.id, now_ms, command.worker_id, deadline_ms, command.lease_ms))
-        leased.append(LeasedJob(job.id, lsn, job.attempt + 1, job.terms, job.args, deadline_ms))
+        parents = () if job.extras is None else shown_parents(state, job)
+        leased.append(LeasedJob(job.id, lsn, job.attempt + 1, job.terms, job.args, deadline_ms, parents))
     return Decision(facts, Leased(tuple(leased)))
 
 

@@ -8,11 +8,11 @@ fence of a lease can be told before the fact is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
-from beaver_actors.core import attempts, explain, upkeep, views
+from beaver_actors.core import attempts, explain, graphs, kin, upkeep, views
 from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
 from beaver_actors.core.commands import (
     Cancel,
@@ -44,6 +44,7 @@ from beaver_actors.core.facts import (
     QueuePaused,
     QueueResumed,
 )
+from beaver_actors.core.families import SETTLED_MAX
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
 from beaver_actors.core.state import State
 from beaver_actors.core.unique import held_until_ms, holder
@@ -55,12 +56,31 @@ def decide(state: State, command: Command, now_ms: int, policy: Policy) -> Decis
 
 
 def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Decision:
+    return _take(state, command.jobs, now_ms, policy)
+
+
+def _take_graph(state: State, jobs: Sequence[NewJob], now_ms: int, policy: Policy) -> Decision:
+    """Jobs of which some depend on others: parents first."""
+    order = graphs.parents_first(state, jobs)
+    if isinstance(order, Refused):
+        return Decision([], order)
+    decision = _take(state, [jobs[place] for place in order], now_ms, policy, ordered=True)
+    if isinstance(decision.answer, Enqueued):
+        return Decision(decision.facts, graphs.as_asked(order, decision.answer))
+    return decision
+
+
+def _take(
+    state: State, new_jobs: Sequence[NewJob], now_ms: int, policy: Policy, *, ordered: bool = False
+) -> Decision:
+    """Judge new jobs one after the other. `ordered`: each comes after its parents."""
     facts: list[Fact] = []
     receipts: list[Receipt] = []
     fresh: dict[str, NewJob] = {}
     keys = _Keys(state, now_ms)
+    others: dict[str, str] = {}
     jobs = state.jobs
-    for new in command.jobs:
+    for new in new_jobs:
         job_id = new.job_id
         known = jobs.get(job_id) or fresh.get(job_id)
         if known is not None:
@@ -69,13 +89,19 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
             receipts.append(Receipt(job_id, True))
             continue
         _, terms, args, at_ms, delay_ms, extras, _ = new
-        if extras is not None and extras.unique is not None:
-            taken = keys.take(new, extras.unique.key)
-            if isinstance(taken, Refused):
-                return Decision([], taken)
-            if taken is not None:
-                receipts.append(taken)
-                continue
+        if extras is not None:
+            if extras.depends_on:
+                if not ordered:
+                    return _take_graph(state, new_jobs, now_ms, policy)
+                extras = graphs.renamed(extras, others)
+            if extras.unique is not None:
+                taken = keys.take(new, extras.unique.key)
+                if isinstance(taken, Refused):
+                    return Decision([], taken)
+                if taken is not None:
+                    receipts.append(taken)
+                    others[job_id] = taken.job_id
+                    continue
         fresh[job_id] = new
         run_at_ms = now_ms
         if delay_ms is not None:
@@ -86,6 +112,8 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
         receipts.append(Receipt(job_id, False))
     if facts:
         refusal = _no_room(state, fresh.values(), keys.replaced, policy)
+        if ordered and refusal is None:
+            refusal = graphs.too_many_children(state, fresh.values())
         if refusal is not None:
             return Decision([], refusal)
     if keys.replaced:
@@ -151,60 +179,75 @@ def _no_room(
 
 
 def _cancel(state: State, command: Cancel, now_ms: int, policy: Policy) -> Decision:
-    def one(job: Job) -> tuple[Fact | None, Change]:
+    def one(job: Job) -> tuple[Sequence[Fact], Change]:
         if job.state in FINISHED:
-            return None, Change(job.id, False, "conflict", job.state)
+            return (), Change(job.id, False, "conflict", job.state)
         if job.state is not JobState.IN_FLIGHT:
-            return JobCancelled(job.id, now_ms), Change(job.id, True, None, JobState.CANCELLED)
+            return (JobCancelled(job.id, now_ms),), Change(job.id, True, None, JobState.CANCELLED)
         asked = job.trail is not None and job.trail.cancel_requested
-        fact = None if asked else JobCancelRequested(job.id, now_ms)
-        return fact, Change(job.id, True, None, JobState.IN_FLIGHT)
+        facts = () if asked else (JobCancelRequested(job.id, now_ms),)
+        return facts, Change(job.id, True, None, JobState.IN_FLIGHT)
 
     return _each(state, command.job_ids, one)
 
 
 def _retry(state: State, command: Retry, now_ms: int, policy: Policy) -> Decision:
-    def one(job: Job) -> tuple[Fact | None, Change]:
+    def one(job: Job) -> tuple[Sequence[Fact], Change]:
         if job.state not in (JobState.DEAD, JobState.CANCELLED):
-            return None, Change(job.id, False, "conflict", job.state)
+            return (), Change(job.id, False, "conflict", job.state)
+        target = kin.return_state(state, job, back)
+        if target is None:
+            return (), Change(job.id, False, "conflict", job.state)
         if job.unique is not None and held_until_ms(job, put_back=True) > now_ms:
             other = holder(state.unique, job.unique.key, now_ms)
             if job.unique.key in put_back or (other is not None and other is not job):
-                return None, Change(job.id, False, "not_unique", job.state)
+                return (), Change(job.id, False, "not_unique", job.state)
             put_back.add(job.unique.key)
-        return JobRetried(job.id, now_ms, now_ms), Change(job.id, True, None, JobState.PENDING)
+        back.add(job.id)
+        fact = JobRetried(job.id, now_ms, now_ms, target is JobState.BLOCKED)
+        return (fact,), Change(job.id, True, None, target)
 
     put_back: set[str] = set()
+    back: set[str] = set()
     if policy.storage_full:
         return refuse("storage_full", "the disk is full; jobs can be put back once there is room", 5_000)
-    return _each(state, command.job_ids, one)
+    return _each(state, command.job_ids, one, kin.by_arrival(state, command.job_ids))
 
 
 def _delete(state: State, command: Delete, now_ms: int, policy: Policy) -> Decision:
-    def one(job: Job) -> tuple[Fact | None, Change]:
+    def one(job: Job) -> tuple[Sequence[Fact], Change]:
         if job.state is JobState.IN_FLIGHT:
-            return None, Change(job.id, False, "conflict", job.state)
-        return JobDeleted(job.id, now_ms, "request"), Change(job.id, True)
+            return (), Change(job.id, False, "conflict", job.state)
+        children = kin.abandoned(state, job.id, gone)
+        if gone and children and len(gone) + len(children) > SETTLED_MAX:
+            return (), Change(job.id, False, "overloaded", job.state)
+        gone.update(child.id for child in children)
+        gone.add(job.id)
+        ended = [JobCancelled(child.id, now_ms, "parent_failed") for child in children]
+        return [*ended, JobDeleted(job.id, now_ms, "request")], Change(job.id, True)
 
+    gone: set[str] = set()
     return _each(state, command.job_ids, one)
 
 
 def _each(
-    state: State, job_ids: tuple[str, ...], one: Callable[[Job], tuple[Fact | None, Change]]
+    state: State,
+    job_ids: tuple[str, ...],
+    one: Callable[[Job], tuple[Sequence[Fact], Change]],
+    order: tuple[str, ...] | None = None,
 ) -> Decision:
-    """Judge each job once, however often it is named."""
+    """Judge each job once, however often it is named. `order`: in which, if not in that of `job_ids`."""
     facts: list[Fact] = []
     changes: dict[str, Change] = {}
-    for job_id in job_ids:
+    for job_id in job_ids if order is None else order:
         if job_id in changes:
             continue
         job = state.jobs.get(job_id)
         if job is None:
             changes[job_id] = Change(job_id, False, "not_found")
             continue
-        fact, changes[job_id] = one(job)
-        if fact is not None:
-            facts.append(fact)
+        brought, changes[job_id] = one(job)
+        facts += brought
     answers = tuple(changes[job_id] for job_id in job_ids)
     return Decision(facts, Changed(answers, state.lsn + len(facts)))
 

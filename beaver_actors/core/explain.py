@@ -12,6 +12,7 @@ from beaver_actors.core.answers import Because, BecauseReason, Explained, WaitRe
 from beaver_actors.core.choose import bears, choose, is_last_chance
 from beaver_actors.core.commands import Lease, Policy, Serving
 from beaver_actors.core.durations import spoken
+from beaver_actors.core.families import FAILED
 from beaver_actors.core.job import FINISHED, Job, JobState, Trail
 from beaver_actors.core.state import State
 
@@ -32,6 +33,8 @@ def hindrances(state: State, job: Job, policy: Policy) -> Iterator[WaitReason]:
     is nothing else."""
     if job.state is JobState.SCHEDULED:
         yield "retry" if job.trail is not None and job.trail.errors else "run_at"
+    elif job.state is JobState.BLOCKED:
+        yield "parents"
     elif job.state is not JobState.PENDING:
         return
     free = job.state is JobState.PENDING
@@ -111,6 +114,17 @@ def _run_at(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
 def _retry(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
     text = f"it runs again {_when(job.run_at_ms, now_ms)}; its latest error was {_last_error(job)}"
     return Because("retry", text, until_ms=job.run_at_ms)
+
+
+def _parents(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
+    parents = [state.jobs.get(parent_id) for parent_id in job.depends_on]
+    left = [parent for parent in parents if parent is not None and parent.state not in FINISHED]
+    if not left:
+        return Because("parents", "the jobs that it depends on have ended: it is about to be told so", total=0)
+    named = tuple(parent.id for parent in left[:JOBS_NAMED])
+    told = tuple(f"{parent.id} ({parent.state.replace('_', ' ')})" for parent in left)
+    count = f"{len(left)} of the {len(parents)} jobs that it depends on have" if len(parents) > 1 else "a job has"
+    return Because("parents", f"{count} yet to end: {_listed(told)}", jobs=named, total=len(left))
 
 
 def _unknown_kind(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
@@ -236,6 +250,18 @@ def _replaced(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
     return Because("replaced", f"another job took its unique key{key}{_finished(job, now_ms)}")
 
 
+def _parent_failed(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
+    failed = [
+        parent_id
+        for parent_id in job.depends_on
+        if (parent := state.jobs.get(parent_id)) is None or parent.state in FAILED
+    ]
+    text = f"a job that it depends on failed or was deleted{_finished(job, now_ms)}"
+    if failed:
+        text += f": {_listed(tuple(failed))}"
+    return Because("parent_failed", text, jobs=tuple(failed[:JOBS_NAMED]), total=len(failed))
+
+
 def _cancelled(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
     return Because("cancelled", f"someone asked for it{_finished(job, now_ms)}")
 
@@ -243,6 +269,7 @@ def _cancelled(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
 _WHY: dict[BecauseReason, Callable[[State, Job, int, Policy], Because]] = {
     "run_at": _run_at,
     "retry": _retry,
+    "parents": _parents,
     "unknown_kind": _unknown_kind,
     "unserved_queue": _unserved_queue,
     "queue_paused": _queue_paused,
@@ -257,6 +284,7 @@ _WHY: dict[BecauseReason, Callable[[State, Job, int, Policy], Because]] = {
     "expired": _expired,
     "rejected": _rejected,
     "replaced": _replaced,
+    "parent_failed": _parent_failed,
     "cancelled": _cancelled,
 }
 

@@ -16,7 +16,8 @@ DeleteReason = Literal["request", "retention"]
 
 
 class JobEnqueued(NamedTuple):
-    """A job exists. It is scheduled if `run_at_ms` lies after `at_ms`, else pending."""
+    """A job exists. It is blocked if it depends on others, whatever they are doing; else scheduled if
+    `run_at_ms` lies after `at_ms`, else pending."""
 
     job_id: str
     at_ms: int
@@ -121,6 +122,8 @@ class JobRetried(NamedTuple):
     job_id: str
     at_ms: int
     run_at_ms: int
+    blocked: bool = False
+    """It has parents that have yet to end."""
 
 
 class JobDeleted(NamedTuple):
@@ -129,6 +132,15 @@ class JobDeleted(NamedTuple):
     job_id: str
     at_ms: int
     reason: DeleteReason
+
+
+class JobUnblocked(NamedTuple):
+    """All parents of a blocked job have ended as they must. It is scheduled if `run_at_ms` lies ahead, else
+    pending."""
+
+    job_id: str
+    at_ms: int
+    run_at_ms: int
 
 
 class QueuePaused(NamedTuple):
@@ -159,6 +171,7 @@ JobFact: TypeAlias = (
     | JobCancelled
     | JobRetried
     | JobDeleted
+    | JobUnblocked
 )
 QueueFact: TypeAlias = QueuePaused | QueueResumed
 Fact: TypeAlias = JobFact | QueueFact
@@ -177,6 +190,7 @@ JOB_FACTS: tuple[type[JobFact], ...] = (
     JobCancelled,
     JobRetried,
     JobDeleted,
+    JobUnblocked,
 )
 FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed)
 

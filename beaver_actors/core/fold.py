@@ -27,16 +27,19 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
     QueuePaused,
     QueueResumed,
 )
+from beaver_actors.core.families import Families
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import FINISHED, AttemptError, Extras, Job, JobError, JobState, Terms, Trail
-from beaver_actors.core.state import Queue, State, file_job
+from beaver_actors.core.state import Queue, State, file_job, let_go
 from beaver_actors.core.transitions import TRANSITIONS
 from beaver_actors.core.unique import holds
 
 PENDING, SCHEDULED, IN_FLIGHT = JobState.PENDING, JobState.SCHEDULED, JobState.IN_FLIGHT
+BLOCKED = JobState.BLOCKED
 
 ERRORS_KEPT = 100
 """Errors kept on one job, oldest dropped first. Four times the default of 25 runs; a job that is allowed
@@ -113,6 +116,9 @@ def _enqueued_alike(state: State, facts: Sequence[Any]) -> None:
             state.totals.enqueued += len(fresh)
             state.roll.extend(fresh)
             state.lanes.extend(fresh)
+            if state.families is not None:
+                for job in fresh:
+                    state.families.begun(job.id, jobs)
 
 
 def _queue(state: State, name: str) -> Queue:
@@ -128,6 +134,8 @@ def _enqueued(state: State, fact: JobEnqueued) -> None:
     lsn = state.lsn
     terms = state.terms.setdefault(terms, terms)
     target = SCHEDULED if run_at_ms > at_ms else PENDING
+    if extras is not None and extras.depends_on:
+        target = BLOCKED
     job = Job(job_id, terms, args, target, at_ms, run_at_ms, extras, lsn, lsn)
     state.jobs[job_id] = job
     state.roll.add(job)
@@ -137,6 +145,12 @@ def _enqueued(state: State, fact: JobEnqueued) -> None:
     file_job(state, job)
     if extras is not None and extras.unique is not None:
         state.unique[extras.unique.key] = job
+    if target is BLOCKED and state.families is None:
+        state.families = Families()
+    if state.families is not None:
+        state.families.begun(job_id, state.jobs)
+        if target is BLOCKED:
+            state.families.join(job, state.jobs)
 
 
 def _started(state: State, fact: JobStarted) -> None:
@@ -239,15 +253,23 @@ def _retried(state: State, fact: JobRetried) -> None:
         # Asked for by hand: it shall run, however late.
         left = extras._replace(expires_at_ms=None)
         job.extras = None if left == Extras() else left
-    _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
+    target = SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING
+    _move(state, fact, BLOCKED if fact.blocked else target)
     if job.unique is not None and holds(job, fact.at_ms):
         state.unique[job.unique.key] = job
     state.totals.retried += 1
 
 
+def _unblocked(state: State, fact: JobUnblocked) -> None:
+    _known(state, fact).run_at_ms = fact.run_at_ms
+    _move(state, fact, SCHEDULED if fact.run_at_ms > fact.at_ms else PENDING)
+
+
 def _deleted(state: State, fact: JobDeleted) -> None:
     job = _move(state, fact, None)
     del state.jobs[job.id]
+    if state.families is not None:
+        let_go(state, state.families.left(job, state.jobs))
     if job.unique is not None and state.unique.get(job.unique.key) is job:
         del state.unique[job.unique.key]
     state.roll.forget(state.jobs)
@@ -278,6 +300,7 @@ _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
     JobCancelled: _cancelled,
     JobRetried: _retried,
     JobDeleted: _deleted,
+    JobUnblocked: _unblocked,
     QueuePaused: _paused,
     QueueResumed: _resumed,
 }
@@ -328,6 +351,8 @@ def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int
         trail.finished_ms = finished_ms
     if target is not None:
         file_job(state, job)
+        if state.families is not None:
+            let_go(state, state.families.moved(job, source, state.jobs))
     return job
 
 

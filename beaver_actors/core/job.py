@@ -18,7 +18,7 @@ class JobState(StrEnum):
     PENDING = "pending"
     """May run now; waits for a worker."""
     BLOCKED = "blocked"
-    """Waits for other jobs."""
+    """Waits for other jobs, its parents, to end."""
     IN_FLIGHT = "in_flight"
     """Leased: a worker holds the right to run it."""
     COMPLETED = "completed"
@@ -26,7 +26,7 @@ class JobState(StrEnum):
     DEAD = "dead"
     """Gave up; `reason` says why. An operator may retry it."""
     CANCELLED = "cancelled"
-    """Stopped on request."""
+    """Stopped on request, or for a reason: a job took its place, a parent failed."""
 
 
 FINISHED = frozenset({JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED})
@@ -34,7 +34,7 @@ WAITING = frozenset({JobState.SCHEDULED, JobState.PENDING, JobState.BLOCKED})
 
 DeadReason = Literal["max_attempts", "poison", "expired", "rejected"]
 DEAD_REASONS: tuple[DeadReason, ...] = ("max_attempts", "poison", "expired", "rejected")
-CancelReason = Literal["replaced"]
+CancelReason = Literal["replaced", "parent_failed"]
 """Why a job was stopped by something else than a request for it."""
 EndReason = DeadReason | CancelReason
 
@@ -108,6 +108,10 @@ class Unique(NamedTuple):
     """At most so long since the job was enqueued; None for no limit. A window has one."""
 
 
+OnParentFailure = Literal["cancel", "continue"]
+ON_PARENT_FAILURE: tuple[OnParentFailure, ...] = ("cancel", "continue")
+
+
 class Extras(NamedTuple):
     """What few jobs ask for beside their terms, each job for itself. A job that asks for nothing of this has
     none, so that a field more here costs a plain job nothing."""
@@ -115,6 +119,10 @@ class Extras(NamedTuple):
     expires_at_ms: int | None = None
     """When it is given up if it has not started by then."""
     unique: Unique | None = None
+    depends_on: tuple[str, ...] = ()
+    """The ids of its parents, each once: it is blocked until all of them have ended."""
+    on_parent_failure: OnParentFailure = "cancel"
+    """What becomes of it if a parent dies or is cancelled."""
 
 
 @dataclass(slots=True, eq=True)
@@ -174,6 +182,16 @@ class Job:
     def unique(self) -> Unique | None:
         extras = self.extras
         return None if extras is None else extras.unique
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        extras = self.extras
+        return () if extras is None else extras.depends_on
+
+    @property
+    def on_parent_failure(self) -> OnParentFailure:
+        extras = self.extras
+        return "cancel" if extras is None else extras.on_parent_failure
 
     @property
     def attempt(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from beaver_actors.core.families import Families
 from beaver_actors.core.index import Lanes, Line, Roll, Timetable
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
 from beaver_actors.core.unique import held_until_ms, index_of
@@ -81,6 +82,8 @@ class State:
     roll: Roll = field(default_factory=Roll)
     unique: dict[str, Job] = field(default_factory=dict)
     """For each unique key, the last job to take it; `core/unique.py` says whether it still holds it."""
+    families: Families | None = None
+    """Who waits for whom; None as long as no job has a parent."""
     terms: dict[Terms, Terms] = field(default_factory=dict)
     """Equal terms are kept once."""
 
@@ -115,7 +118,7 @@ def is_overdue(state: State, job: Job, now_ms: int) -> bool:
         return False
     if job.state in FINISHED:
         kept_ms = kept_until_ms(job)
-        return kept_ms is not None and kept_ms <= now_ms
+        return kept_ms is not None and kept_ms <= now_ms and not is_needed(state, job)
     return job.state is not IN_FLIGHT and job.expires_at_ms is not None and job.expires_at_ms <= now_ms
 
 
@@ -126,6 +129,19 @@ def kept_until_ms(job: Job) -> float | None:
     if kept_ms is None or trail is None:
         return None
     return max((trail.finished_ms or 0) + kept_ms, held_until_ms(job))
+
+
+def is_needed(state: State, job: Job) -> bool:
+    """Whether a child that has yet to finish may ask for the result of this job: then retention waits."""
+    return state.families is not None and state.families.needs(job.id)
+
+
+def let_go(state: State, parent_ids: list[str]) -> None:
+    """No child needs these jobs any more: if their retention has passed meanwhile, their time has come."""
+    for parent_id in parent_ids:
+        job = state.jobs.get(parent_id)
+        if job is not None and job.state in FINISHED and kept_until_ms(job) is not None:
+            state.overdue.append(job)
 
 
 def file_job(state: State, job: Job) -> None:
@@ -165,6 +181,7 @@ def reindex(state: State) -> None:
     alike: dict[tuple[int, JobState], list[Job]] = {}
     running: list[Job] = []
     unique: list[Job] = []
+    children: list[Job] = []
     finished: dict[JobState, list[Job]] = {final: [] for final in FINISHED}
     terms: Terms | None = None
     job_state: JobState | None = None
@@ -180,7 +197,13 @@ def reindex(state: State) -> None:
                 state.expiries.add(extras.expires_at_ms, job)
             if extras.unique is not None:
                 unique.append(job)
+            if extras.depends_on:
+                children.append(job)
     state.unique = index_of(unique)
+    state.families = families = Families() if children else None
+    if families is not None:
+        for job in children:
+            families.join(job, state.jobs)
     for (_, job_state), group in alike.items():
         terms = _share_terms(state, group)
         counts = state.queues[terms.queue].counts

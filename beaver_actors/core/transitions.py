@@ -24,15 +24,21 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
 )
 from beaver_actors.core.job import JobState
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
+BLOCKED = JobState.BLOCKED
 COMPLETED, DEAD, CANCELLED = JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED
 
 TRANSITIONS: dict[tuple[JobState | None, type[JobFact]], JobState | None] = {
     # None on the left: the job does not exist yet. None on the right: it exists no more.
-    (None, JobEnqueued): PENDING,  # or SCHEDULED, where run_at lies ahead: see WAITS_FOR_TIME
+    (None, JobEnqueued): PENDING,  # or SCHEDULED, where run_at lies ahead: see WAITS_FOR_TIME; or BLOCKED
+    (BLOCKED, JobUnblocked): PENDING,
+    (BLOCKED, JobDied): DEAD,
+    (BLOCKED, JobCancelled): CANCELLED,
+    (BLOCKED, JobDeleted): None,
     (SCHEDULED, JobStarted): IN_FLIGHT,
     (SCHEDULED, JobDied): DEAD,
     (SCHEDULED, JobCancelled): CANCELLED,
@@ -57,8 +63,13 @@ TRANSITIONS: dict[tuple[JobState | None, type[JobFact]], JobState | None] = {
     (CANCELLED, JobDeleted): None,
 }
 
-WAITS_FOR_TIME: frozenset[type[JobFact]] = frozenset({JobEnqueued, JobFailed, JobSnoozed, JobRetried})
+WAITS_FOR_TIME: frozenset[type[JobFact]] = frozenset(
+    {JobEnqueued, JobFailed, JobSnoozed, JobRetried, JobUnblocked}
+)
 """Facts that name a time to run at: the job is `scheduled` if that lies after the fact, else `pending`."""
+
+WAITS_FOR_PARENTS: frozenset[type[JobFact]] = frozenset({JobEnqueued, JobRetried})
+"""Facts of which some say that the job is `blocked`."""
 
 
 def mermaid() -> str:
@@ -72,7 +83,8 @@ def mermaid() -> str:
 
 
 def _ends(fact: type[JobFact], target: JobState | None) -> Iterable[JobState | None]:
-    return (SCHEDULED, PENDING) if fact in WAITS_FOR_TIME else (target,)
+    ends = (SCHEDULED, PENDING) if fact in WAITS_FOR_TIME else (target,)
+    return (*ends, BLOCKED) if fact in WAITS_FOR_PARENTS else ends
 
 
 def _lines(arrows: dict[tuple[str, str], list[str]]) -> Iterable[str]:

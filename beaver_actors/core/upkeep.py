@@ -10,9 +10,10 @@ from beaver_actors.core.attempts import ending
 from beaver_actors.core.commands import Policy, Tick
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobDeleted, JobDied, JobFailed
+from beaver_actors.core.families import settle
 from beaver_actors.core.job import FINISHED, JobError, JobState
 from beaver_actors.core.outcome import TimedOut
-from beaver_actors.core.state import State, is_overdue
+from beaver_actors.core.state import State, is_needed, is_overdue
 from beaver_actors.core.unique import holds
 
 TICK_FACTS_MAX = 1000
@@ -21,6 +22,11 @@ TICK_FACTS_MAX = 1000
 
 def tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
     facts = list(islice(_time_demands(state, now_ms, policy), TICK_FACTS_MAX))
+    if state.families is not None and len(facts) < TICK_FACTS_MAX:
+        named = {fact[0] for fact in facts}
+        left = TICK_FACTS_MAX - len(facts)
+        ripe = settle(state.families, state.jobs, now_ms, left)
+        facts += [fact for fact in ripe if fact[0] not in named]
     running = (state.in_flight.get(fact[0]) for fact in facts)
     taken = tuple(job.fence for job in running if job is not None)
     return Decision(facts, Ticked(_next_ms(state, facts, now_ms), len(facts) == TICK_FACTS_MAX, taken))
@@ -55,6 +61,8 @@ def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:
             if excess <= 0 and not old:
                 break  # those behind it finished later still
             if job.id in named or (excess <= 0 and job.terms.retention_ms is not None) or holds(job, now_ms):
+                continue
+            if is_needed(state, job):
                 continue
             excess -= 1
             yield JobDeleted(job.id, now_ms, "retention")

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import islice
 
-from beaver_actors.core.answers import Found, JobView, Page, QueueStatus, Status
+from beaver_actors.core.answers import (
+    Found,
+    JobView,
+    Page,
+    Parent,
+    QueueStatus,
+    Relative,
+    Relatives,
+    Status,
+)
 from beaver_actors.core.commands import List, Policy
 from beaver_actors.core.explain import waits_for
 from beaver_actors.core.job import Extras, Job, JobState, Trail
@@ -13,13 +23,50 @@ from beaver_actors.core.state import State
 LOOKED_AT_MAX = 10_000
 """Jobs that one listing looks at, so that a rare filter over a million jobs does not hold up the others."""
 
+RELATIVES_MAX = 1000
+"""Parents, and children, that are shown of one job."""
+
+PARENT_RESULTS_BYTES_MAX = 1024 * 1024
+"""Results of parents that go with a lease: as much as one job may carry in other ways."""
+
 _NO_TRAIL = Trail()
 _NO_EXTRAS = Extras()
 
 
 def found(state: State, job: Job, policy: Policy) -> Found:
     """Show one job."""
-    return Found(_view(state, job, policy))
+    return Found(_view(state, job, policy), _relatives(state, job))
+
+
+def shown_parents(state: State, job: Job) -> tuple[Parent, ...]:
+    """The parents of a leased job, with their results as far as all of these together are not too large."""
+    shown: list[Parent] = []
+    size = 0
+    for parent_id in job.depends_on:
+        parent = state.jobs.get(parent_id)
+        if parent is None:
+            shown.append(Parent(parent_id, None))
+            continue
+        result = None if parent.trail is None else parent.trail.result
+        if result is not None and size + len(result) > PARENT_RESULTS_BYTES_MAX:
+            shown.append(Parent(parent_id, parent.state, None, True))
+            continue
+        size += 0 if result is None else len(result)
+        shown.append(Parent(parent_id, parent.state, result))
+    return tuple(shown)
+
+
+def _relatives(state: State, job: Job) -> Relatives:
+    named = job.depends_on[:RELATIVES_MAX]
+    parents = [_relative(parent_id, state.jobs.get(parent_id)) for parent_id in named]
+    family = None if state.families is None else state.families.of(job.id)
+    own = {} if family is None else family.children
+    children = [_relative(child.id, child) for child in islice(own.values(), RELATIVES_MAX)]
+    return Relatives(tuple(parents), tuple(children), len(own))
+
+
+def _relative(job_id: str, job: Job | None) -> Relative:
+    return Relative(job_id, None, None) if job is None else Relative(job_id, job.terms.kind, job.state)
 
 
 def page(state: State, command: List, policy: Policy) -> Page:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from beaver_actors.codec.json_text import encode_json
+from beaver_actors.core.answers import Parent as ParentAnswer
 from beaver_actors.core.durations import parse_duration_ms
 
 PROGRESS_BYTES_MAX = 65_536
@@ -43,6 +44,8 @@ class Attempt(NamedTuple):
     timeout_ms: int | None
     meta: bytes = b""
     """A JSON object that belongs to the user; empty for none."""
+    parents: tuple[ParentAnswer, ...] = ()
+    """What the lease says of the jobs that this one has waited for."""
 
 
 class Link(Protocol):
@@ -108,6 +111,38 @@ class Reject(Verdict):
         super().__init__(message)
 
 
+class ResultLeftOut(LookupError):
+    """The results of all parents together were too large to come with the lease, and this one did not."""
+
+
+class Parent:
+    """A job that the running one has waited for."""
+
+    __slots__ = ("_answer", "id", "left_out", "state")
+
+    def __init__(self, answer: ParentAnswer) -> None:
+        self.id = answer.job_id
+        self.state = answer.state
+        """completed; dead or cancelled if the job runs in any case; None if it is gone."""
+        self.left_out = answer.left_out
+        """Whether its result was too large to come along."""
+        self._answer = answer
+
+    def __repr__(self) -> str:
+        return f"<Parent {self.id} {self.state or 'gone'}>"
+
+    @property
+    def result(self) -> Any:
+        """What its handler returned, as JSON has it; None for nothing, or if it has not completed.
+
+        Raises:
+            ResultLeftOut: the results of all parents are more than a mebibyte; ask a client for this one.
+        """
+        if self.left_out:
+            raise ResultLeftOut(f"the result of job {self.id} was too large to come along; ask for it by get")
+        return None if self._answer.result is None else msgspec.json.decode(self._answer.result)
+
+
 class Context:
     """The running attempt, as its handler sees it. A handler gets one if its first parameter is annotated
     `Context`; it is no argument of the job."""
@@ -137,6 +172,11 @@ class Context:
         """What was sent with the job as its meta."""
         decoded: dict[str, Any] = msgspec.json.decode(self._attempt.meta or b"{}")
         return decoded
+
+    @property
+    def parents(self) -> tuple[Parent, ...]:
+        """The jobs that this one has waited for, in the order of its depends_on."""
+        return tuple(map(Parent, self._attempt.parents))
 
     @property
     def traceparent(self) -> str | None:

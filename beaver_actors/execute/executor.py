@@ -199,4 +199,5 @@ def attempt_of(job: LeasedJob) -> Attempt:
         job.fence,
         terms.timeout_ms,
         terms.meta,
+        job.parents,
     )

@@ -15,10 +15,10 @@ from beaver_actors.actors.publisher import Chunk
 from beaver_actors.actors.wal_writer import StorageFailed
 from beaver_actors.config import Config
 from beaver_actors.core.answers import Recovered as LeasesRecovered
+from beaver_actors.core.carry import carry_out
 from beaver_actors.core.commands import Recover
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import Fact
-from beaver_actors.core.fold import fold
 from beaver_actors.execute.executor import Executor
 from beaver_actors.journal.errors import HistoryGone, JournalError
 from beaver_actors.journal.journal import FileJournal
@@ -112,9 +112,8 @@ class Lives:
             clock = Clock(world.wall_ms(), not_before_ms=state.time_ms)
             policy = settings.policy(config, self._executor.kinds, self._worker_id)
             facts, answer = decide(state, Recover(running), clock.now_ms(), policy)
-            for fact in facts:
-                fold(state, fact)
-            await world.write(lambda: _append(journal, facts))
+            brought = carry_out(state, facts, clock.now_ms())
+            await world.write(lambda: _append(journal, brought))
             assert isinstance(answer, LeasesRecovered), f"recovery was answered with {answer}"
             snapshot_lsn = report.snapshot_lsn or 0
             size = 0 if snapshot_lsn == 0 else world.disk.size(snapshot_name(snapshot_lsn))

@@ -11,9 +11,10 @@ from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
     LeasedJobObject,
     OutcomeName,
+    ParentObject,
     ReportObject,
 )
-from beaver_actors.core.answers import LeasedJob
+from beaver_actors.core.answers import LeasedJob, Parent
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.job import JobError, Terms
 from beaver_actors.core.outcome import (
@@ -34,7 +35,13 @@ def leased_job(job: LeasedJobObject) -> LeasedJob:
     timeout_ms = None if job.timeout is None else round(job.timeout * 1000)
     meta = b"" if job.meta is UNSET else bytes(job.meta)
     terms = Terms(job.kind, job.queue, max_attempts=job.max_attempts, timeout_ms=timeout_ms, meta=meta)
-    return LeasedJob(job.job_id, job.fence, job.attempt, terms, bytes(job.args))
+    parents = () if job.parents is UNSET else tuple(map(_parent, job.parents))
+    return LeasedJob(job.job_id, job.fence, job.attempt, terms, bytes(job.args), None, parents)
+
+
+def _parent(parent: ParentObject) -> Parent:
+    result = None if parent.result == Raw(b"null") else bytes(parent.result)
+    return Parent(parent.id, parent.state, result, parent.left_out is True)
 
 
 def report_of(job: LeasedJob, outcome: Outcome) -> ReportObject:

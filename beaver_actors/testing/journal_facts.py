@@ -25,12 +25,14 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
     QueuePaused,
     QueueResumed,
 )
 from beaver_actors.core.fold import fold
 from beaver_actors.core.job import (
     DEAD_REASONS,
+    ON_PARENT_FAILURE,
     UNIQUE_UNTIL,
     Backoff,
     DeadReason,
@@ -108,9 +110,11 @@ def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
 
 
 def _extras(lsn: int, expires_at_ms: int | None) -> Extras | None:
-    """Now and then a key, each job its own; nothing is drawn for it."""
+    """Now and then a key, each job its own, or parents, there or not; nothing is drawn for it."""
     unique = None if lsn % 16 else Unique(f"key-{lsn}", UNIQUE_UNTIL[lsn % 3], 5 + lsn % 5)
-    return None if unique is None and expires_at_ms is None else Extras(expires_at_ms, unique)
+    parents = (f"job-{lsn - 1}", f"job-{lsn - 3}")[: lsn % 3] if lsn % 8 == 3 else ()
+    extras = Extras(expires_at_ms, unique, parents, ON_PARENT_FAILURE[lsn % 2])
+    return None if extras[:3] == (None, None, ()) else extras
 
 
 def _about(random: Random, job: Job, kind: type[JobFact], at_ms: int) -> JobFact:
@@ -140,6 +144,8 @@ def _about(random: Random, job: Job, kind: type[JobFact], at_ms: int) -> JobFact
     if kind is JobCancelRequested or kind is JobCancelled:
         return kind(job.id, at_ms)
     if kind is JobRetried:
-        return JobRetried(job.id, at_ms, later_ms)
+        return JobRetried(job.id, at_ms, later_ms, bool(job.depends_on) and job.lsn % 2 == 0)
+    if kind is JobUnblocked:
+        return JobUnblocked(job.id, at_ms, later_ms)
     assert kind is JobDeleted, f"nobody knows how a {kind.__name__} happens"
     return JobDeleted(job.id, at_ms, deleted)

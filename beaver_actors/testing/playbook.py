@@ -14,10 +14,11 @@ from typing import Any
 
 from beaver_actors.core import invariants
 from beaver_actors.core.answers import Answer, Finished, Leased, LeasedJob, Recovered
+from beaver_actors.core.carry import carry_out
 from beaver_actors.core.commands import Command, Enqueue, Finish, Lease, NewJob, Policy, Recover, Report
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import EVENT_NAMES, Fact
-from beaver_actors.core.fold import fold, fold_all
+from beaver_actors.core.fold import fold
 from beaver_actors.core.job import Job, Terms
 from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.state import State, advance, reindex
@@ -52,7 +53,7 @@ class Playbook:
         assert self.state.lsn == lsn, f"deciding {command} changed the state"
         assert named(again.facts) == named(self.facts), f"{command} was decided twice, and differently"
         assert again.answer == answer, f"{command} was answered twice, and differently"
-        fold_all(self.state, self.facts)
+        self.facts = carry_out(self.state, self.facts, self.now_ms)
         self.log += self.facts
         invariants.check(self.state)
         return answer

@@ -15,7 +15,16 @@ from hypothesis.strategies import SearchStrategy
 from beaver_actors.core import commands as c, outcome as o
 from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.facts import FACTS, Fact
-from beaver_actors.core.job import UNIQUE_UNTIL, Backoff, Extras, JobError, JobState, Terms, Unique
+from beaver_actors.core.job import (
+    ON_PARENT_FAILURE,
+    UNIQUE_UNTIL,
+    Backoff,
+    Extras,
+    JobError,
+    JobState,
+    Terms,
+    Unique,
+)
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
 TIME_MS_MAX = 253_402_300_799_999
@@ -75,12 +84,19 @@ def terms(kinds: SearchStrategy[str] = names, queues: SearchStrategy[str] = name
     )
 
 
-def extras(expiries_ms: SearchStrategy[int | None]) -> SearchStrategy[Extras | None]:
-    """What few jobs ask for; keys of which there are few, so that jobs meet."""
+def extras(
+    expiries_ms: SearchStrategy[int | None], job_ids: SearchStrategy[str] = names
+) -> SearchStrategy[Extras | None]:
+    """What few jobs ask for; keys of which there are few, so that jobs meet.
+
+    Args:
+        job_ids: of parents.
+    """
+    parents = st.lists(job_ids, max_size=2, unique=True).map(tuple)
     held_ms = durations_ms.filter(bool)
     window = st.builds(Unique, KEYS, st.just("window"), held_ms)
     unique = st.builds(Unique, KEYS, st.sampled_from(UNIQUE_UNTIL[:2]), st.none() | held_ms) | window
-    asked = st.builds(Extras, expiries_ms, st.none() | unique)
+    asked = st.builds(Extras, expiries_ms, st.none() | unique, parents, st.sampled_from(ON_PARENT_FAILURE))
     return st.none() | asked.filter(lambda extras: extras != Extras())
 
 
@@ -103,9 +119,10 @@ def facts() -> SearchStrategy[Fact]:
         "run_at_ms": times_ms, "retry_at_ms": times_ms, "extras": extras(st.none() | times_ms),
         "worker_id": names, "deadline_ms": st.none() | times_ms, "lease_ms": leases_ms, "fence": lsns,
         "progress": json_texts, "result": st.none() | json_texts, "error": errors,
+        "blocked": st.booleans(),
     }  # fmt: skip
     reasons = {
-        "JobCancelled": st.sampled_from([None, "replaced"]),
+        "JobCancelled": st.sampled_from([None, "replaced", "parent_failed"]),
         "JobDied": st.sampled_from(["max_attempts", "poison", "expired", "rejected"]),
         "JobDeleted": st.sampled_from(["request", "retention"]),
     }
@@ -131,7 +148,7 @@ def commands(
     reports = st.lists(st.builds(c.Report, job_ids, fences, outcomes, dice, teller), max_size=3).map(tuple)
     progress = st.lists(st.builds(c.Progress, job_ids, fences, json_texts, teller), max_size=2).map(tuple)
     return st.one_of(
-        st.builds(c.Enqueue, st.lists(_new_jobs(job_ids), max_size=4).map(tuple)),
+        st.builds(c.Enqueue, st.lists(_new_jobs(job_ids, job_ids), max_size=4).map(tuple)),
         st.builds(
             c.Lease,
             names,
@@ -155,7 +172,9 @@ def commands(
     )
 
 
-def _new_jobs(job_ids: SearchStrategy[str]) -> SearchStrategy[c.NewJob]:
+def _new_jobs(
+    job_ids: SearchStrategy[str], parent_ids: SearchStrategy[str] = names
+) -> SearchStrategy[c.NewJob]:
     soon_ms = times_ms | st.integers(NOON_MS, NOON_MS + 10_000)
     return st.builds(
         c.NewJob,
@@ -164,7 +183,7 @@ def _new_jobs(job_ids: SearchStrategy[str]) -> SearchStrategy[c.NewJob]:
         json_objects,
         run_at_ms=st.none() | soon_ms,
         delay_ms=st.none() | durations_ms,
-        extras=extras(st.none() | st.integers(NOON_MS, NOON_MS + 10 * 86_400_000)),
+        extras=extras(st.none() | st.integers(NOON_MS, NOON_MS + 10 * 86_400_000), parent_ids),
         on_conflict=st.sampled_from(ON_CONFLICT),
     )
 
@@ -186,7 +205,8 @@ def histories(draw: st.DrawFn, max_commands: int = 20) -> list[Fact]:
     for number, step in enumerate(draw(st.lists(steps, min_size=max_commands // 2, max_size=max_commands))):
         held = list(book.state.in_flight.values())
         if step == "enqueue":
-            book.do(c.Enqueue((draw(_new_jobs(st.just(f"job-{number}"))),)))
+            known = st.sampled_from(list(book.state.jobs) or ["job-0"])
+            book.do(c.Enqueue((draw(_new_jobs(st.just(f"job-{number}"), known)),)))
         elif step == "lease":
             book.do(c.Lease("w", draw(st.integers(1, 3)), served, lease_ms=draw(leases_ms)))
         elif step == "finish" and held:

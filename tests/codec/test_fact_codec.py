@@ -37,6 +37,7 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
     QueuePaused,
     QueueResumed,
 )
@@ -73,6 +74,7 @@ def test_every_fact_has_a_code_for_ever() -> None:
         13: "JobDeleted",
         14: "QueuePaused",
         15: "QueueResumed",
+        16: "JobUnblocked",
     }
     assert set(FACT_CODES.values()) == set(FACTS) == set(get_args(Fact))
 
@@ -231,6 +233,7 @@ SAMPLES: list[Any] = [
     JobDeleted("a", 1, "request"),
     QueuePaused("q", 1),
     QueueResumed("q", 1),
+    JobUnblocked("a", 1, 2),
 ]
 
 

@@ -185,7 +185,7 @@ def changed(state: State, chunks: Iterable[bytes]) -> bytes:
         ("attempt", "x", "chunk 1: attempt[0]: Expected int, got str"),
         ("trail", [1], "chunk 1: trail[0]: Expected array of length 9 to 10, got 1"),
         ("order", 10**9, "jobs are not in the order of arrival, or from the future"),
-        ("state", 3, "chunk 1: state: not one that this program knows"),
+        ("state", 3, "chunk 1: state: blocked, but without parents"),
         ("created_ms", -1, "chunk 1: created_ms[0]: Expected int >= 0"),
         ("run_at_ms", 10**15, "chunk 1: run_at_ms[0]: Expected int <= 253402300799999"),
         ("lsn", 13, "chunk 1: lsn: before the job's arrival, or from the future"),

@@ -27,6 +27,7 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
     QueuePaused,
     QueueResumed,
 )
@@ -50,6 +51,13 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
             "run_at": LATER, "expires_at": LATER, "unique_key": "u",
         },
     ),
+    (
+        JobEnqueued("j", T, Terms("k"), b"{}", T, Extras(depends_on=("p",), on_parent_failure="continue")),
+        {
+            "job_id": "j", "kind": "k", "queue": "default", "priority": 0, "args": {}, "run_at": AT,
+            "depends_on": ["p"], "on_parent_failure": "continue",
+        },
+    ),
     (JobStarted("j", T, "w", T + 1000), {"job_id": "j", "worker_id": "w", "deadline": LATER, "fence": 42}),
     (JobStarted("j", T, "w"), {"job_id": "j", "worker_id": "w", "fence": 42}),
     (JobProgressed("j", T, 7, b"[1]"), {"job_id": "j", "fence": 7, "progress": [1]}),
@@ -65,6 +73,8 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     (JobCancelled("j", T), {"job_id": "j"}),
     (JobCancelled("j", T, "replaced"), {"job_id": "j", "reason": "replaced"}),
     (JobRetried("j", T, T + 1000), {"job_id": "j", "run_at": LATER}),
+    (JobRetried("j", T, T + 1000, True), {"job_id": "j", "run_at": LATER, "blocked": True}),
+    (JobUnblocked("j", T, T + 1000), {"job_id": "j", "run_at": LATER}),
     (JobDeleted("j", T, "retention"), {"job_id": "j", "reason": "retention"}),
     (QueuePaused("q", T), {"queue": "q"}),
     (QueueResumed("q", T), {"queue": "q"}),

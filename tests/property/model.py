@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from beaver_actors.core.commands import Enqueue, Lease, Policy, Report
+from beaver_actors.core.commands import Enqueue, Lease, NewJob, Policy, Report
 from beaver_actors.core.job import Extras, JobError, Terms, Unique
 from beaver_actors.core.outcome import (
     Crashed,
@@ -38,8 +38,10 @@ class ModelJob:
     expires_at_ms: int | None
     created_ms: int
     unique: Unique | None = None
+    depends_on: tuple[str, ...] = ()
+    on_parent_failure: str = "cancel"
     stands: str = "waiting"
-    """waiting, in_flight, completed, dead or cancelled."""
+    """waiting, blocked, in_flight, completed, dead or cancelled."""
     attempt: int = 0
     rescues: int = 0
     fence: int = 0
@@ -82,7 +84,7 @@ class Model:
         return sorted(held, key=lambda job: job.fence)
 
     def waiting(self, queue: str | None = None) -> int:
-        jobs = [job for job in self.jobs.values() if job.stands == "waiting"]
+        jobs = [job for job in self.jobs.values() if job.stands in ("waiting", "blocked")]
         return len([job for job in jobs if queue in (None, job.terms.queue)])
 
     def holder(self, key: str) -> ModelJob | None:
@@ -100,9 +102,9 @@ class Model:
             case "window":
                 return True
             case "started":
-                return job.stands == "waiting" and job.fence == 0
+                return job.stands in ("waiting", "blocked") and job.fence == 0
             case _:
-                return job.stands in ("waiting", "in_flight")
+                return job.stands in ("waiting", "blocked", "in_flight")
 
     def enqueue(self, command: Enqueue) -> str | list[tuple[str, bool]]:
         """A refusal's code, or for each job the id of the one that is there, and whether it was before."""
@@ -113,24 +115,32 @@ class Model:
         return said
 
     def enqueue_or_stop(self, command: Enqueue) -> str | list[tuple[str, bool]]:
-        receipts: list[tuple[str, bool]] = []
+        order = self.parents_first(command.jobs)
+        receipts: dict[int, tuple[str, bool]] = {}
         replaced: list[ModelJob] = []
+        others: dict[str, str] = {}
         queues = {None} | {new.terms.queue for new in command.jobs}
         facts, waited = self.facts, {queue: self.waiting(queue) for queue in queues}
-        for new in command.jobs:
+        for place in range(len(command.jobs)) if isinstance(order, str) else order:
+            new = command.jobs[place]
             known = self.jobs.get(new.job_id)
             if known is not None:
-                receipts.append((new.job_id, True))
+                receipts[place] = new.job_id, True
                 if (known.terms, known.args) != (new.terms, new.args):
                     return "conflict"
                 continue
             extras = new.extras or Extras()
+            if isinstance(order, str) and extras.depends_on:
+                return order
             held = self.holder(extras.unique.key) if extras.unique else None
             if held is not None:
                 if new.on_conflict == "return_existing":
-                    receipts.append((held.id, True))
+                    receipts[place] = held.id, True
+                    others[new.job_id] = held.id
                     continue
-                if new.on_conflict == "reject" or held.stands != "waiting" or held.order > facts:
+                if new.on_conflict == "reject" or held.order > facts:
+                    return "not_unique"
+                if held.stands not in ("waiting", "blocked"):
                     return "not_unique"
                 held.said = None
                 replaced.append(held)
@@ -139,7 +149,8 @@ class Model:
             if new.delay_ms is None and new.run_at_ms is not None:
                 run_at_ms = max(self.now_ms, new.run_at_ms)
             self.facts += 1
-            receipts.append((new.job_id, False))
+            receipts[place] = new.job_id, False
+            parents = tuple(dict.fromkeys(others.get(parent, parent) for parent in extras.depends_on))
             self.jobs[new.job_id] = ModelJob(
                 new.job_id,
                 new.terms,
@@ -149,6 +160,9 @@ class Model:
                 extras.expires_at_ms,
                 self.now_ms,
                 extras.unique,
+                parents,
+                extras.on_parent_failure,
+                "blocked" if parents else "waiting",
             )
         fresh = [job for job in self.jobs.values() if job.order > facts]
         self.facts = facts
@@ -163,7 +177,57 @@ class Model:
             most = self.policy.queue_jobs_max if queue else self.policy.pending_jobs_max
             if most < self.waiting(queue) > count:
                 return "queue_full"
-        return receipts
+        return [receipts[place] for place in range(len(order))]
+
+    def parents_first(self, new_jobs: tuple[NewJob, ...]) -> str | list[int]:
+        """Always the first job of which all parents are there; the code of a refusal if there is none."""
+        ids = [new.job_id for new in new_jobs]
+        wanted = [new.extras.depends_on if new.extras else () for new in new_jobs]
+        for place, new in enumerate(new_jobs):
+            if new.job_id in self.jobs or new.job_id in ids[:place]:
+                wanted[place] = ()
+            for parent in wanted[place]:
+                if parent == new.job_id:
+                    return "bad_request"
+                if parent not in self.jobs and parent not in ids:
+                    return "not_found"
+        order: list[int] = []
+        there = set(self.jobs)
+        while len(order) < len(ids):
+            left = (place for place in range(len(ids)) if place not in order)
+            free = [place for place in left if there.issuperset(wanted[place])]
+            free = [place for place in free if ids.index(ids[place]) in (place, *order)]
+            if not free:
+                return "bad_request"
+            order.append(free[0])
+            there.add(ids[free[0]])
+        return order
+
+    def ripe(self) -> dict[str, str]:
+        """What must become of blocked jobs now: by job, "cancelled" or "waiting"."""
+        due: dict[str, str] = {}
+        for job in self.jobs.values():
+            parents = [self.jobs[parent].stands for parent in job.depends_on if parent in self.jobs]
+            if job.stands != "blocked":
+                continue
+            if job.on_parent_failure == "cancel" and ("dead" in parents or "cancelled" in parents):
+                due[job.id] = "cancelled"
+            elif not {"waiting", "blocked", "in_flight"}.intersection(parents):
+                due[job.id] = "waiting"
+        return due
+
+    def follow(self, order: Iterable[str]) -> None:
+        """Blocked jobs with nothing left to wait for, in this order: it decides who finished first."""
+        for job_id in order:
+            job, stands = self.jobs[job_id], self.ripe()[job_id]
+            if stands == "waiting":
+                job.run_at_ms = max(job.run_at_ms, self.now_ms)
+            self.settle(job, stands, "parent_failed" if stands == "cancelled" else None)
+        assert not self.ripe()
+
+    def needed(self, job: ModelJob) -> bool:
+        """Whether a child may yet ask for its result."""
+        return any(job.id in child.depends_on and child.finished_ms is None for child in self.jobs.values())
 
     def lease(self, command: Lease) -> list[tuple[str, int, int]]:
         """Id, fence and attempt of each leased job."""
@@ -300,7 +364,7 @@ class Model:
         self.facts += 1
         job.stands, job.reason = stands, reason
         job.deadline_ms, job.cancel_requested = None, False
-        finished = stands != "waiting"
+        finished = stands not in ("waiting", "blocked")
         job.finished_ms = self.now_ms if finished else None
         job.finished_as = self.facts
 
@@ -309,7 +373,7 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or job.finished_ms is not None:
             return False, None if job is None else self.state(job)
-        if job.stands == "waiting":
+        if job.stands in ("waiting", "blocked"):
             job.said = None
             self.settle(job, "cancelled")
         elif not job.cancel_requested:
@@ -321,6 +385,12 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or job.stands not in ("dead", "cancelled"):
             return False, None if job is None else self.state(job)
+        stands = "waiting"
+        for parent in [self.jobs[name] for name in job.depends_on if name in self.jobs and not job.fence]:
+            if parent.finished_ms is None:
+                stands = "blocked"
+            elif parent.stands != "completed" and job.on_parent_failure == "cancel":
+                return False, job.stands
         if job.unique is not None:
             other = self.holder(job.unique.key)
             put_back = dataclasses.replace(job, stands="waiting", reason=None)
@@ -330,13 +400,17 @@ class Model:
         job.run_at_ms, job.result, job.said = self.now_ms, None, None
         if self.expired(job):
             job.expires_at_ms = None
-        self.settle(job, "waiting")
-        return True, "pending"
+        self.settle(job, stands)
+        return True, "pending" if stands == "waiting" else stands
 
     def delete(self, job_id: str) -> tuple[bool, str | None]:
         job = self.jobs.get(job_id)
         if job is None or job.stands == "in_flight":
             return False, None if job is None else self.state(job)
+        for child in sorted(self.jobs.values(), key=lambda child: child.order):
+            abandoned = job_id in child.depends_on and child.on_parent_failure == "cancel"
+            if child.stands == "blocked" and abandoned:
+                self.settle(child, "cancelled", "parent_failed")
         del self.jobs[job_id]
         self.facts += 1
         return True, None
@@ -367,13 +441,14 @@ class Model:
             kept_ms = job.terms.retention_ms
             if job.deadline_ms is not None and job.deadline_ms <= self.now_ms:
                 due[job.id] = "overrun"
-            elif job.stands == "waiting" and self.expired(job):
+            elif job.stands in ("waiting", "blocked") and self.expired(job):
                 due[job.id] = "expired"
             elif (
                 job.finished_ms is not None
                 and kept_ms is not None
                 and job.finished_ms + kept_ms <= self.now_ms
                 and not self.holds(job)
+                and not self.needed(job)
             ):
                 due[job.id] = "deleted"
         for stands in ("completed", "dead", "cancelled"):
@@ -383,7 +458,7 @@ class Model:
             excess = len(left) - getattr(self.policy, f"{stands}_kept")
             for job in left:
                 old = job.terms.retention_ms is None and (job.finished_ms or 0) + kept_ms <= self.now_ms
-                if (old or excess > 0) and not self.holds(job):
+                if (old or excess > 0) and not self.holds(job) and not self.needed(job):
                     due[job.id] = "deleted"
                     excess -= 1
         return due

@@ -60,7 +60,17 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
 )
-from beaver_actors.core.job import UNIQUE_UNTIL, Backoff, Extras, Job, JobError, JobState, Terms, Unique
+from beaver_actors.core.job import (
+    ON_PARENT_FAILURE,
+    UNIQUE_UNTIL,
+    Backoff,
+    Extras,
+    Job,
+    JobError,
+    JobState,
+    Terms,
+    Unique,
+)
 from beaver_actors.core.outcome import (
     Crashed,
     Failed,
@@ -110,6 +120,8 @@ UNIQUE = st.builds(Unique, KEYS, st.sampled_from(UNIQUE_UNTIL[:2]), st.none() | 
     Unique, KEYS, st.just("window"), HELD_MS
 )
 """Keys of which there are few, so that jobs meet."""
+PARENTS = st.just(()) | st.lists(st.sampled_from("11223458"), max_size=3, unique=True).map(tuple)
+"""How many jobs before it they were asked for; the machine makes names of these."""
 SOON_MS = st.none() | st.none() | st.integers(0, 60)
 NEW_JOBS = st.builds(
     NewJob,
@@ -118,7 +130,8 @@ NEW_JOBS = st.builds(
     st.sampled_from([b"{}", b'{"a":1}']),
     run_at_ms=SOON_MS,
     delay_ms=st.none() | SHORT_MS,
-    extras=st.none() | st.builds(Extras, SOON_MS, st.none() | UNIQUE),
+    extras=st.none()
+    | st.builds(Extras, SOON_MS, st.none() | UNIQUE, PARENTS, st.sampled_from(ON_PARENT_FAILURE)),
     on_conflict=st.sampled_from(ON_CONFLICT),
 )
 POLICIES = st.builds(
@@ -153,6 +166,10 @@ class CoreMachine(RuleBasedStateMachine):
     def do(self, command: Command) -> Any:
         return self.book.do(command)
 
+    def follow(self, own: int) -> None:
+        """What the latest command has brought beyond its `own` facts is about jobs that waited for others."""
+        self.model.follow(fact[0] for fact in self.book.facts[own:])
+
     def some(self, data: st.DataObject) -> str:
         """The id of a job that is there, mostly."""
         return data.draw(st.sampled_from([*self.model.jobs, "job-0"]), label="job")
@@ -177,8 +194,20 @@ class CoreMachine(RuleBasedStateMachine):
     def enqueue(self, jobs: list[NewJob]) -> None:
         begin = len(self.asked_for)
         jobs = [job._replace(job_id=f"job-{number}") for number, job in enumerate(jobs, start=begin)]
+        jobs = [self.related(job, begin) for job in jobs]
         self.asked_for += jobs
         self.enqueue_all(jobs)
+
+    def related(self, job: NewJob, begin: int) -> NewJob:
+        """The job with the parents that its numbers mean: jobs that are there, or that come with it, mostly
+        before it."""
+        if job.extras is None or not job.extras.depends_on:
+            return job
+        own, parents = int(job.job_id[4:]), []
+        for number in map(int, job.extras.depends_on):
+            parents.append(f"job-{own - number}" if number else f"job-{begin + (own + 1) % 3}")
+        there = [name for name in parents if name in self.model.jobs or int(name[4:]) >= begin or number > 7]
+        return job._replace(extras=job.extras._replace(depends_on=tuple(dict.fromkeys(there))))
 
     @rule(changed=st.booleans(), data=st.data())
     def enqueue_again(self, changed: bool, data: st.DataObject) -> None:
@@ -190,16 +219,18 @@ class CoreMachine(RuleBasedStateMachine):
 
     def enqueue_all(self, jobs: list[NewJob]) -> None:
         command = Enqueue(tuple(jobs))
+        before = self.model.facts
         expected = self.model.enqueue(command)
         answer = self.do(command)
         if isinstance(expected, str):
             assert isinstance(answer, Refused)
-            assert answer.code == expected
+            assert answer.code == expected, answer
             assert self.book.facts == []
         else:
             assert isinstance(answer, Enqueued), answer
             assert list(answer.receipts) == expected
             assert answer.lsn == self.model.facts
+            self.follow(self.model.facts - before)
 
     @rule(
         limit=st.integers(0, 4).map(lambda limit: 4 - limit),
@@ -224,6 +255,11 @@ class CoreMachine(RuleBasedStateMachine):
         assert isinstance(answer, Leased)
         assert [(job.job_id, job.fence, job.attempt) for job in answer.jobs] == expected
         self.leases += [(job_id, fence) for job_id, fence, _ in expected]
+        for job in answer.jobs:
+            parents = [(parent.job_id, self.model.jobs.get(parent.job_id)) for parent in job.parents]
+            assert [name for name, _ in parents] == list(self.model.jobs[job.job_id].depends_on)
+            results = [(known and known.result, known and self.model.state(known)) for _, known in parents]
+            assert [(parent.result, parent.state) for parent in job.parents] == results
 
     @rule(outcomes=st.lists(OUTCOMES, min_size=1, max_size=4), time_ms=SHORT_MS)
     def work(self, outcomes: list[Outcome], time_ms: int) -> None:
@@ -268,6 +304,7 @@ class CoreMachine(RuleBasedStateMachine):
             expected.append(self.model.report(report))
         answer = self.do(Finish(tuple(reports)))
         assert isinstance(answer, Finished)
+        self.follow(self.model.facts - before)
         assert len(self.book.facts) == self.model.facts - before
         assert len(answer.accepted) == len(reports)
         for wanted, given in zip(expected, answer.accepted, strict=True):
@@ -313,13 +350,19 @@ class CoreMachine(RuleBasedStateMachine):
         if what is Retry and self.model.policy.storage_full:
             assert isinstance(self.do(Retry(job_ids)), Refused)
             return
+        before = self.model.facts
         judge = {Cancel: self.model.cancel, Retry: self.model.retry, Delete: self.model.delete}[what]
-        expected = {job_id: judge(job_id) for job_id in dict.fromkeys(job_ids)}
+        named = sorted(job_ids, key=self.arrival) if what is Retry else job_ids
+        expected = {job_id: judge(job_id) for job_id in dict.fromkeys(named)}
         answer = self.do(what(job_ids))
         assert isinstance(answer, Changed)
         given = [(change.name, (change.changed, change.state)) for change in answer.changes]
         assert given == [(job_id, expected[job_id]) for job_id in job_ids]
         assert answer.lsn == self.model.facts
+        self.follow(self.model.facts - before)
+
+    def arrival(self, job_id: str) -> int:
+        return self.model.jobs[job_id].order if job_id in self.model.jobs else 0
 
     @rule(queue=st.sampled_from([None, *QUEUES]), on=st.sampled_from([False, False, True]))
     def hinder(self, queue: str | None, on: bool) -> None:
@@ -342,9 +385,10 @@ class CoreMachine(RuleBasedStateMachine):
         due = self.model.demands()
         answer = self.do(Tick())
         assert isinstance(answer, Ticked)
-        order = [fact[0] for fact in self.book.facts]
+        order = [fact[0] for fact in self.book.facts[: len(due)]]
         assert sorted(order) == sorted(due)
         self.model.tick(order, OVERRUN)
+        self.follow(len(due))
 
     @rule(begun=st.integers(0, 3), known=st.booleans(), data=st.data())
     def crash(self, begun: int, known: bool, data: st.DataObject) -> None:
@@ -352,9 +396,11 @@ class CoreMachine(RuleBasedStateMachine):
         self.lease(begun, KINDS, None)
         fences = [job.fence for job in self.model.running()]
         running = data.draw(st.sets(st.sampled_from(fences or [0]))) if known else None
+        before = self.model.facts
         self.model.recover(running, SERVER_DIED)
         self.book.state = self.book.reindexed() if data.draw(st.booleans()) else self.book.replayed()
         self.do(Recover(None if running is None else frozenset(running)))
+        self.follow(self.model.facts - before)
 
     @rule(state=st.none() | st.sampled_from(JobState), queue=st.none() | st.sampled_from(QUEUES))
     def look(self, state: JobState | None, queue: str | None) -> None:

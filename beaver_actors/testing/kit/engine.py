@@ -1,7 +1,7 @@
 """The queue of a test kit: the real core on the real journal, on a disk and a clock that belong to the test.
 
-A command is decided, its facts are appended and synced, then folded: what is answered is on disk (P1), here
-too. It runs no jobs and speaks no protocol. Everything happens at once, in the caller's thread.
+A command is decided, its facts are folded, appended and synced: what is answered is on disk (P1), here too.
+It runs no jobs and speaks no protocol. Everything happens at once, in the caller's thread.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from random import Random
 from typing import Final
 
 from beaver_actors.core.answers import Answer, Recovered
+from beaver_actors.core.carry import carry_out
 from beaver_actors.core.commands import Command, Policy, Recover
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import Fact
-from beaver_actors.core.fold import fold
 from beaver_actors.core.state import State, advance
 from beaver_actors.journal.recovery import open_journal
 from beaver_actors.journal.settings import JournalSettings
@@ -55,11 +55,9 @@ class Engine:
         advance(self._state, self.now_ms)
         facts, answer = decide(self._state, command, self.now_ms, self.policy)
         if facts:
-            self._journal.append(facts)
+            self._journal.append(carry_out(self._state, facts, self.now_ms))
             if self._journal.wants_replenishing:
                 self._journal.replenish()
-            for fact in facts:
-                fold(self._state, fact)
             for listener in tuple(self.listeners):
                 listener()
         return answer
