@@ -120,10 +120,14 @@ def _parents(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
     parents = [state.jobs.get(parent_id) for parent_id in job.depends_on]
     left = [parent for parent in parents if parent is not None and parent.state not in FINISHED]
     if not left:
-        return Because("parents", "the jobs that it depends on have ended: it is about to be told so", total=0)
+        return Because(
+            "parents", "the jobs that it depends on have ended: it is about to be told so", total=0
+        )
     named = tuple(parent.id for parent in left[:JOBS_NAMED])
     told = tuple(f"{parent.id} ({parent.state.replace('_', ' ')})" for parent in left)
-    count = f"{len(left)} of the {len(parents)} jobs that it depends on have" if len(parents) > 1 else "a job has"
+    count = (
+        f"{len(left)} of the {len(parents)} jobs that it depends on have" if len(parents) > 1 else "a job has"
+    )
     return Because("parents", f"{count} yet to end: {_listed(told)}", jobs=named, total=len(left))
 
 

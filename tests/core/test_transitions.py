@@ -25,11 +25,12 @@ from beaver_actors.core.facts import (
     JobRetried,
     JobSnoozed,
     JobStarted,
+    JobUnblocked,
 )
 from beaver_actors.core.fold import fold
-from beaver_actors.core.job import Job, JobError, JobState, Terms
+from beaver_actors.core.job import Extras, JobError, JobState, Terms
 from beaver_actors.core.outcome import Rejected, Succeeded
-from beaver_actors.core.state import Queue, State, reindex
+from beaver_actors.core.state import State
 from beaver_actors.core.transitions import TRANSITIONS, WAITS_FOR_TIME, mermaid
 from beaver_actors.testing.playbook import NOON_MS, Playbook, canonical
 
@@ -41,7 +42,7 @@ MAY_MEET = {
     None: "JobEnqueued",
     "scheduled": "JobStarted JobDied JobCancelled JobDeleted",
     "pending": "JobStarted JobDied JobCancelled JobDeleted",
-    "blocked": "",
+    "blocked": "JobUnblocked JobDied JobCancelled JobDeleted",
     "in_flight": "JobProgressed JobCancelRequested JobCompleted JobFailed JobSnoozed JobReleased JobRescued"
     " JobDied JobCancelled",
     "completed": "JobDeleted",
@@ -63,6 +64,7 @@ FACTS: dict[type[JobFact], JobFact] = {
     JobCancelled: JobCancelled("job", NOON_MS),
     JobRetried: JobRetried("job", NOON_MS, NOON_MS),
     JobDeleted: JobDeleted("job", NOON_MS, "request"),
+    JobUnblocked: JobUnblocked("job", NOON_MS, NOON_MS),
 }
 
 
@@ -71,12 +73,10 @@ def state_with_job(job_state: JobState | None) -> State:
     book = Playbook()
     if job_state is None:
         return book.state
-    if job_state is JobState.BLOCKED:  # no fact leads there yet
-        blocked = Job("job", Terms("work"), b"{}", job_state, NOON_MS, NOON_MS, None, 1, 1)
-        state = State(lsn=1, jobs={"job": blocked}, queues={"default": Queue("default")})
-        state.totals.enqueued = 1
-        reindex(state)
-        return state
+    if job_state is JobState.BLOCKED:
+        book.enqueue("parent")
+        book.enqueue("job", extras=Extras(depends_on=("parent",)))
+        return book.state
     book.enqueue("job", delay_ms=5 if job_state is JobState.SCHEDULED else None)
     if job_state in (JobState.SCHEDULED, JobState.PENDING):
         return book.state
@@ -153,6 +153,7 @@ def test_the_picture_shows_every_move() -> None:
     assert "    scheduled --> pending: (time passes)\n" in picture
     assert "    [*] --> pending: JobEnqueued\n" in picture
     assert "    [*] --> scheduled: JobEnqueued\n" in picture
+    assert "    [*] --> blocked: JobEnqueued\n" in picture
     assert "    dead --> [*]: JobDeleted\n" in picture
     for fact in JOB_FACTS:
         assert fact.__name__ in picture

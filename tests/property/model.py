@@ -279,16 +279,18 @@ class Model:
         """Everything that keeps it from running, or how it stands."""
         if job.stands == "in_flight":
             return ["running"]
-        if job.stands != "waiting":
+        if job.stands not in ("waiting", "blocked"):
             return [job.reason or job.stands]
         state, found = self.state(job), []
         if state == "scheduled":
             found.append("retry" if job.errors else "run_at")
+        if state == "blocked":
+            found.append("parents")
         if job.terms.kind not in self.policy.served_kinds:
             found.append("unknown_kind")
         if job.terms.queue in self.paused:
             found.append("queue_paused")
-        if state == "scheduled":
+        if state != "pending":
             return found
         if self.policy.storage_full:
             found.append("storage_full")
