@@ -219,7 +219,9 @@ class Model:
     def follow(self, order: Iterable[str]) -> None:
         """Blocked jobs with nothing left to wait for, in this order: it decides who finished first."""
         for job_id in order:
-            job, stands = self.jobs[job_id], self.ripe()[job_id]
+            due = self.ripe()
+            assert job_id in due, f"job {job_id} has something left to wait for"
+            job, stands = self.jobs[job_id], due[job_id]
             if stands == "waiting":
                 job.run_at_ms = max(job.run_at_ms, self.now_ms)
             self.settle(job, stands, "parent_failed" if stands == "cancelled" else None)

@@ -16,7 +16,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from beaver_actors.core import attempts, choose, decide, explain, fold, index, state, upkeep, views
+from beaver_actors.core import (
+    attempts,
+    choose,
+    decide,
+    explain,
+    families,
+    fold,
+    index,
+    state,
+    upkeep,
+    views,
+)
+from beaver_actors.core.families import Families
 from tests.property.test_core_machine import CoreMachine
 
 
@@ -43,12 +55,12 @@ FAULTS = {
     "a move leaves the count of the state behind": Fault(fold._move, "counts[source] -= 1", "pass"),
     "a lease handed back uses an attempt": Fault(fold._released, "_trail(job).attempt -= 1", "pass"),
     "a rescue uses an attempt": Fault(attempts._failure, "job.failures >=", "job.attempt >="),
-    "a duplicate is not noticed": Fault(decide._enqueue, "jobs.get(job_id) or fresh.get(job_id)", "None"),
+    "a duplicate is not noticed": Fault(decide._take, "jobs.get(job_id) or fresh.get(job_id)", "None"),
     "a duplicate within a batch is not noticed": Fault(
-        decide._enqueue, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
+        decide._take, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
     ),
     "other arguments pass for a duplicate": Fault(
-        decide._enqueue, "known.terms != new.terms or known.args != new.args", "known.terms != new.terms"
+        decide._take, "known.terms != new.terms or known.args != new.args", "known.terms != new.terms"
     ),
     "a queue takes one job too many": Fault(
         decide._no_room, "> policy.queue_jobs_max", "> policy.queue_jobs_max + 1"
@@ -56,6 +68,13 @@ FAULTS = {
     "a full disk stops outcomes too": Fault(
         attempts.finish, "for report in command.reports:",
         "for report in command.reports[: 0 if policy.storage_full else None]:"
+    ),
+    "one parent's end frees a child of two": Fault(
+        Families._ended, "elif not self._open[child.id]:", "else:"
+    ),
+    "a parent's failure passes for its end": Fault(families.is_doomed, "parent.state in FAILED", "False"),
+    "a parent that is needed is not kept": Fault(
+        state.is_needed, "state.families.needs(job.id)", "False"
     ),
     "priorities are upside down": Fault(choose._in_order, "sorted(lanes, reverse=True)", "sorted(lanes)"),
     "the first queue is served before the others": Fault(

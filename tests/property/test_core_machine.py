@@ -346,6 +346,21 @@ class CoreMachine(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             self.report_all([Report(job.id, job.fence, data.draw(OUTCOMES))])
 
+    def blocked(self) -> bool:
+        return any(job.stands == "blocked" for job in self.model.jobs.values())
+
+    @precondition(blocked)
+    @rule(what=st.sampled_from([Cancel, Delete]), data=st.data())
+    def a_parent_goes(self, what: type[Cancel | Delete], data: st.DataObject) -> None:
+        """And comes back perhaps, with its child or without."""
+        waiting = [job for job in self.model.jobs.values() if job.stands == "blocked"]
+        child = data.draw(st.sampled_from(waiting))
+        parent = data.draw(st.sampled_from(child.depends_on))
+        self.change_all((parent,), what)
+        named = data.draw(st.sampled_from([(), (child.id,), (child.id, parent)]))
+        if named:
+            self.change_all(named, Retry)
+
     def change_all(self, job_ids: tuple[str, ...], what: type[Cancel | Retry | Delete]) -> None:
         if what is Retry and self.model.policy.storage_full:
             assert isinstance(self.do(Retry(job_ids)), Refused)
