@@ -31,6 +31,7 @@ from beaver_actors.client.errors import (
     UnexpectedResult,
     Unsupported,
 )
+from beaver_actors.client.graphs import Graph, chain, group, when_all
 from beaver_actors.client.middleware import OnEnqueue, add_meta, meta_of
 from beaver_actors.client.new_jobs import NewJob, new_job
 from beaver_actors.client.streams import EventStream, JobList, JobWatch, StatusStream
@@ -70,6 +71,7 @@ __all__ = [
     "Fixed",
     "Forbidden",
     "Gap",
+    "Graph",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -101,7 +103,10 @@ __all__ = [
     "Unsupported",
     "WorkerInfo",
     "add_meta",
+    "chain",
     "connect",
+    "group",
     "meta_of",
     "new_job",
+    "when_all",
 ]

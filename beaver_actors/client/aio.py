@@ -17,11 +17,12 @@ from beaver_actors.client.aio_opening import Opener
 from beaver_actors.client.aio_transport import CLOSE_SECONDS, Transport
 from beaver_actors.client.async_client import Client, Job
 from beaver_actors.client.core import SUBPROTOCOLS
+from beaver_actors.client.graphs import Graph, chain, group, when_all
 from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.new_jobs import new_job
 from beaver_actors.codec.wire_decode import Form
 
-__all__ = ["Client", "Job", "connect", "new_job"]
+__all__ = ["Client", "Graph", "Job", "chain", "connect", "group", "new_job", "when_all"]
 
 CONNECT_SECONDS: Final = 10.0
 

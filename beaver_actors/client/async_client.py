@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar, Unpack, overload
 from beaver_actors.client import questions
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
+from beaver_actors.client.graphs import Graph
 from beaver_actors.client.loop import Transport
 from beaver_actors.client.middleware import OnEnqueue, tell
 from beaver_actors.client.new_jobs import (
@@ -84,7 +85,8 @@ class Client:
         Calls are given theirs only here.
 
         Args:
-            jobs: at most 1000 and 8 MiB, all of which are accepted or none.
+            jobs: at most 1000 (10,000 if some depend on others) and 8 MiB, all of which are accepted or
+                none.
             atomic: False lifts the limit: they are sent in several messages, one after the other, and a
                 refusal leaves those accepted that were sent before it.
         """
@@ -92,6 +94,16 @@ class Client:
         for batch in questions.batches(described(jobs), atomic):
             handles += await self._enqueue(batch)
         return handles
+
+    async def enqueue_graph(self, graph: Graph[R]) -> Job[R]:
+        """Hand in all jobs of a graph, or none, and return the handle of the one that comes last.
+
+        Raises:
+            ValueError: several come last.
+        """
+        last = graph.last
+        handles = await self.enqueue_many(graph.jobs)
+        return handles[graph.jobs.index(last)]
 
     def job(self, job_id: str) -> Job[Any]:
         """The handle of a job enqueued earlier, or elsewhere. Asks nobody.

@@ -34,6 +34,7 @@ from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
 from beaver_actors.codec.wire_objects import Receipt, StatusObject
 from beaver_actors.core.answers import RefusalCode
+from beaver_actors.core.graphs import GRAPH_JOBS_MAX
 from beaver_actors.core.job import DeadReason, JobState
 
 T = TypeVar("T")
@@ -128,8 +129,10 @@ def batches(jobs: Iterable[NewJob], atomic: bool) -> Iterator[list[NewJob]]:
     """
     if atomic:
         batch = list(jobs)
-        if len(batch) > BATCH_JOBS_MAX:
-            message = f"jobs: expected at most {BATCH_JOBS_MAX} jobs in one message, got {len(batch)}"
+        is_graph = len(batch) > BATCH_JOBS_MAX and any(job.depends_on for job in batch)
+        most = GRAPH_JOBS_MAX if is_graph else BATCH_JOBS_MAX
+        if len(batch) > most:
+            message = f"jobs: expected at most {most} jobs in one message, got {len(batch)}"
             raise TooLarge("too_large", f"{message}; with atomic=False they are split")
         if batch:
             yield batch

@@ -12,6 +12,7 @@ from typing import Final
 
 from beaver_actors.client.address import DEFAULT_URL, parse_url
 from beaver_actors.client.core import SUBPROTOCOLS
+from beaver_actors.client.graphs import Graph, chain, group, when_all
 from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.new_jobs import new_job
 from beaver_actors.client.sync_client import Client, Job
@@ -19,7 +20,7 @@ from beaver_actors.client.sync_opening import Opener
 from beaver_actors.client.sync_transport import Transport
 from beaver_actors.codec.wire_decode import Form
 
-__all__ = ["Client", "Job", "connect", "new_job"]
+__all__ = ["Client", "Graph", "Job", "chain", "connect", "group", "new_job", "when_all"]
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 30.0

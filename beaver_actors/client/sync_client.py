@@ -15,6 +15,7 @@ from beaver_actors.client import questions
 from beaver_actors.client.chance import draw
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
+from beaver_actors.client.graphs import Graph
 from beaver_actors.client.middleware import OnEnqueue, tell
 from beaver_actors.client.new_jobs import (
     JobCall,
@@ -101,7 +102,8 @@ class Client:
         theirs only here.
 
         Args:
-            jobs: at most 1000 and 8 MiB, all of which are accepted or none.
+            jobs: at most 1000 (10,000 if some depend on others) and 8 MiB, all of which are accepted or
+                none.
             atomic: False lifts the limit: they are sent in several messages, one after the other, and a
                 refusal leaves those accepted that were sent before it.
         """
@@ -109,6 +111,16 @@ class Client:
         for batch in questions.batches(described(jobs), atomic):
             handles += self._enqueue(batch)
         return handles
+
+    def enqueue_graph(self, graph: Graph[R]) -> Job[R]:
+        """Hand in all jobs of a graph, or none, and return the handle of the one that comes last.
+
+        Raises:
+            ValueError: several come last.
+        """
+        last = graph.last
+        handles = self.enqueue_many(graph.jobs)
+        return handles[graph.jobs.index(last)]
 
     def job(self, job_id: str) -> Job[Any]:
         """The handle of a job enqueued earlier, or elsewhere. Asks nobody.

@@ -198,6 +198,42 @@ async def events(target: Target) -> None:
         await doer.done("delete", job_ids=names)
 
 
+async def graphs(target: Target) -> None:
+    """A graph is enqueued whole, in any order; its jobs wait, are shown with their relatives, and go with a
+    parent that is cancelled or deleted."""
+    async with target.connect() as peer:
+        kind = target.fresh("kind")
+        first, middle, last, free = names = [target.fresh("job") for _ in range(4)]
+        await peer.done(
+            "enqueue",
+            jobs=[
+                {"kind": kind, "id": last, "depends_on": [middle]},
+                {"kind": kind, "id": free, "depends_on": [middle], "on_parent_failure": "continue"},
+                {"kind": kind, "id": middle, "depends_on": [first]},
+                {"kind": kind, "id": first, "delay": 3600},
+            ],
+        )
+        shown = (await peer.done("get", job_id=middle))["job"]
+        expect(shown["state"] == "blocked" and shown["waits_for"] == "parents", f"it is {shown['state']}")
+        expect(shown["parents"] == [{"id": first, "kind": kind, "state": "scheduled"}], "other parents")
+        expect([child["id"] for child in shown["children"]] == [last, free], "other children")
+        await peer.refused(
+            "bad_request",
+            "enqueue",
+            "depends_on",
+            jobs=[
+                {"kind": kind, "id": first + "-a", "depends_on": [first + "-b"]},
+                {"kind": kind, "id": first + "-b", "depends_on": [first + "-a"]},
+            ],
+        )
+        await peer.done("cancel", job_ids=[first])
+        shown = (await peer.done("get", job_id=last))["job"]
+        expect((shown["state"], shown["reason"]) == ("cancelled", "parent_failed"), f"it is {shown['state']}")
+        shown = (await peer.done("get", job_id=free))["job"]
+        expect(shown["state"] in ("pending", "scheduled"), f"it is {shown['state']}, and should go on")
+        await peer.done("delete", job_ids=names)
+
+
 async def status_pushes(target: Target) -> None:
     """The status is pushed at once, and then at the interval."""
     async with target.connect() as peer:
@@ -313,6 +349,16 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("enqueue", "bad_request", "jobs[0].unique_for", job(unique_key="u", unique_until="window")),
     ("enqueue", "bad_request", "jobs[0].on_conflict", job(unique_key="u", on_conflict="ask")),
     ("enqueue", "bad_request", "jobs[0].on_conflict", job(on_conflict="replace")),
+    ("enqueue", "bad_request", "jobs[0].depends_on[0]", job(depends_on=["a b"])),
+    ("enqueue", "not_found", "jobs[0].depends_on[0]", job(depends_on=["nobody.at.all"])),
+    ("enqueue", "bad_request", "jobs[0].depends_on[0]", job(id="self.made", depends_on=["self.made"])),
+    ("enqueue", "bad_request", "jobs[0].on_parent_failure", job(on_parent_failure="cancel")),
+    (
+        "enqueue",
+        "bad_request",
+        "jobs[0].on_parent_failure",
+        job(depends_on=["nobody.at.all"], on_parent_failure="wait"),
+    ),
     ("enqueue", "bad_request", "jobs[0].retention", job(retention=-1)),
     ("enqueue", "bad_request", "jobs[0].tags", job(tags=["x"] * 21)),
     ("enqueue", "bad_request", "jobs[0].tags[0]", job(tags=["x" * 101])),
@@ -364,6 +410,6 @@ async def hold(peer: Peer, table: tuple[tuple[str, str, str, dict[str, Any]], ..
 
 CHECKS = (
     enqueue_and_get, repeating_is_harmless, explaining, listing, changing, pausing, status_and_workers,
-    replies_in_order, events, status_pushes, both_forms, garbage, refusals, subscriptions_are_bounded,
+    replies_in_order, graphs, events, status_pushes, both_forms, garbage, refusals, subscriptions_are_bounded,
     large_messages_end_the_connection,
 )  # fmt: skip
