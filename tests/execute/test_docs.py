@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import trio.testing
 
+from beaver_actors.core.answers import Parent
+from beaver_actors.core.job import JobState
 from beaver_actors.core.outcome import Failed, Rejected, Snoozed, Succeeded
 from beaver_actors.execute.loading import load_app
 from tests.execute.support import attempt, run
@@ -35,6 +37,8 @@ async def test_the_code_of_the_page_does_what_the_page_says(
     assert jobs["greet"].call("Ada", language="de").args == b'{"name":"Ada","language":"de"}'
     assert await run(jobs["greet"], attempt(name="Ada", language="de")) == Succeeded(b'"hallo Ada"')
     assert await run(jobs["word_count"], attempt(path="words.txt")) == Succeeded(b'{"a":2,"b":1,"c":1}')
+    parents = tuple(Parent(name, JobState.COMPLETED, name.encode()) for name in "23")
+    assert await run(jobs["merge"], attempt()._replace(parents=parents)) == Succeeded(b"5")
     assert jobs["convert"].isolation == "process"
     # The fence of the first attempt is in the database already, that of the second is newer.
     assert await run(jobs["set_balance"], attempt("job", 1, account="ada", cents=5)) == Succeeded(b"false")
