@@ -17,7 +17,7 @@ import trio
 from beaver_actors.actors.wal_writer import Append, Message as WalMessage
 from beaver_actors.core.answers import Answer, Leased, Ticked
 from beaver_actors.core.carry import carry_out, is_settled
-from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Serving
+from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Serving, StartOperation
 from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobCancelRequested
@@ -191,6 +191,8 @@ class _JobManager:
                 if weight > APPEND_BYTES_MAX:
                     await self._send()
                     weight = 0
+            elif type(command) is StartOperation:
+                self._signals.due.ring(None)
             elif isinstance(decision.answer, Ticked):
                 self._next_ms = decision.answer.next_ms
         self._serve_tickets(now_ms, policy)

@@ -16,6 +16,7 @@ from beaver_actors.cli.enqueue import enqueue
 from beaver_actors.cli.exits import Exit, Failure, colours_wanted, leaves
 from beaver_actors.cli.jobs import jobs
 from beaver_actors.cli.offline import log, verify
+from beaver_actors.cli.operations import operations
 from beaver_actors.cli.options import DEBUG, debug_option
 from beaver_actors.cli.queues import queues
 from beaver_actors.cli.run import run
@@ -27,7 +28,7 @@ from beaver_actors.cli.workers import workers
 SECTIONS = {
     "The server": ("run", "config"),
     "Workers on other machines": ("worker", "workers"),
-    "Jobs": ("enqueue", "jobs", "queues"),
+    "Jobs": ("enqueue", "jobs", "queues", "operations"),
     "Watching": ("status", "tail"),
     "Data directory, without a server": ("log", "verify"),
 }
@@ -74,7 +75,7 @@ def beaver(context: click.Context) -> None:
         context.color = False
 
 
-for command in (run, config, worker, workers, enqueue, jobs, queues, status, tail, log, verify):
+for command in (run, config, worker, workers, enqueue, jobs, queues, operations, status, tail, log, verify):
     beaver.add_command(command)
 
 

@@ -10,6 +10,7 @@ import click
 from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.text import clock_time, compact, cut, to_ms
 from beaver_actors.client.views import Event, Gap
+from beaver_actors.codec.wire_objects import WantedObject
 from beaver_actors.core.facts import EVENT_NAMES
 
 COLOURS = {
@@ -71,6 +72,9 @@ def _details(event: Event) -> Iterator[str]:
         yield "blocked"
     if event.worker_id is not None:
         yield f"worker={cut(event.worker_id)}"
+    if event.operation is not None:
+        yield cut(event.operation)
+        yield from _operation_details(event)
     if event.error is not None:
         yield cut(f"{event.error.type}: {event.error.message}", VALUE_WIDTH)
     if event.reason is not None:
@@ -78,3 +82,18 @@ def _details(event: Event) -> Iterator[str]:
     for value in (event.args or None, event.progress, event.result):
         if value is not None:
             yield compact(value, VALUE_WIDTH)
+
+
+def _operation_details(event: Event) -> Iterator[str]:
+    if event.wanted is not None:
+        yield f"{event.word}: {conditions(event.wanted)}"
+    if event.looked_at is not None:
+        yield f"looked_at={event.looked_at}  changed={event.changed}  refused={event.refused}"
+    if event.how is not None:
+        yield event.how
+
+
+def conditions(wanted: WantedObject) -> str:
+    """Which jobs an operation is about, as one would type it."""
+    named = ((name, getattr(wanted, name)) for name in wanted.__struct_fields__)
+    return cut(" ".join(f"{name}={value}" for name, value in named if value is not None))

@@ -1,50 +1,35 @@
-"""`jobs`: list, show, cancel, retry and delete. Which jobs are meant is said by their ids or by what
-they have in common; what becomes of each is the server's answer."""
+"""`jobs`: list, show, explain, cancel, retry, delete and purge. Which jobs are meant is said by their ids or
+by what they have in common; what becomes of each is the server's answer."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
 from beaver_actors.cli.console import json_document, json_line, line, make_console, note, show
-from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.exits import Exit
+from beaver_actors.cli.filters import filter_options
+from beaver_actors.cli.operate import confirm, in_the_background, operate, unchanged
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import count, many
-from beaver_actors.core.job import DEAD_REASONS, JobState
+from beaver_actors.core.job import JobState
 
 if TYPE_CHECKING:
     from beaver_actors.client import Change, Client, Explanation, JobInfo
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Word: TypeAlias = Literal["cancel", "retry", "delete"]
 
 DONE = {"cancel": "cancelled", "retry": "put back", "delete": "deleted"}
 FAILURES_SHOWN = 20
 
 
-def filter_options(function: Function) -> Function:
-    """What jobs have in common; the command takes the conditions given as keywords."""
-    for option in (
-        click.option("--tag", metavar="TAG", help="Only those with this tag."),
-        click.option("--kind", metavar="KIND", help="Only this kind."),
-        click.option("--queue", "-q", metavar="NAME", help="Only this queue."),
-        click.option("--reason", type=click.Choice(DEAD_REASONS), help="Only those dead for this reason."),
-        click.option(
-            "--state", type=click.Choice([str(state) for state in JobState]), help="Only this state."
-        ),
-    ):
-        function = option(function)
-    return function
-
-
 @click.group()
 def jobs() -> None:
-    """List, show, explain, cancel, retry and delete jobs."""
+    """List, show, explain, cancel, retry, delete and purge jobs."""
 
 
 @jobs.command("list")
@@ -140,6 +125,7 @@ def _change_command(word: Word, about: str) -> None:
     @jobs.command(word, help=about, short_help=about.partition("\n")[0])
     @click.argument("job_ids", nargs=-1, metavar="[ID]...")
     @filter_options
+    @(in_the_background if word == "retry" else unchanged)
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @server_options
     @json_option("Print what became of each as JSON.")
@@ -153,8 +139,16 @@ def _change_command(word: Word, about: str) -> None:
         job_ids: tuple[str, ...],
         yes: bool,
         as_json: bool,
+        everything: bool = False,
+        wait: bool = False,
         **wanted: str | None,
     ) -> None:
+        if everything:
+            if job_ids:
+                raise click.UsageError("Expected either ids or --all.")
+            context.exit(operate(server, "retry", wanted, wait=wait, as_json=as_json))
+        if wait:
+            raise click.UsageError("--wait: goes with --all")
         if bool(job_ids) == any(wanted.values()):
             raise click.UsageError(
                 "Expected either ids, or options that say which jobs, such as --state dead."
@@ -187,7 +181,8 @@ _change_command(
     "retry",
     """Put dead or cancelled jobs back into their queue, with a fresh count of attempts.
 
-    Which ones: by ID, or all that fit the options, such as --state dead --queue mail.""",
+    Which ones: by ID, or all that fit the options, such as --state dead --queue mail. With --all the server
+    does it by itself, beside everything else, and goes on after a crash: see "operations".""",
 )
 _change_command(
     "delete",
@@ -197,16 +192,38 @@ _change_command(
 )
 
 
+@jobs.command("purge")
+@filter_options
+@click.option("--wait", is_flag=True, help="Stay until it has ended, and show how far it is.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@server_options
+@json_option()
+@debug_option
+@click.pass_context
+def purge(
+    context: click.Context,
+    server: Target,
+    /,
+    *,
+    wait: bool,
+    yes: bool,
+    as_json: bool,
+    **wanted: str | None,
+) -> None:
+    """Forget for good all jobs that fit the options: dead ones, unless --state says another.
+
+    The server does it beside everything else, and goes on after a crash: see "operations"."""
+    if not yes:
+        confirm(f"forget all {wanted.get('state') or 'dead'} jobs that fit")
+    context.exit(operate(server, "delete", wanted, wait=wait, as_json=as_json))
+
+
 async def _matching(client: Client, wanted: dict[str, Any]) -> tuple[str, ...]:
     return tuple([job.id async for job in client.list(**wanted, page_size=1000)])
 
 
 def _confirm(word: Word, number: int) -> None:
-    if not sys.stdin.isatty():
-        raise Failure(
-            Exit.USAGE, f"this would {word} {many(number, 'job')}", "Add --yes if that is what you want."
-        )
-    click.confirm(f"{word.capitalize()} {many(number, 'job')}?", abort=True, err=True)
+    confirm(f"{word} {many(number, 'job')}")
 
 
 def _tell(word: Word, changes: Sequence[Change], *, quiet: bool) -> Exit:

@@ -26,12 +26,20 @@ from beaver_actors.client.new_jobs import (
     asked_for,
     described,
 )
-from beaver_actors.client.questions import Accepted, Patience, Question
+from beaver_actors.client.questions import Accepted, JobFilter, Patience, Question
 from beaver_actors.client.streams import EventStream, JobList, JobWatch, StatusStream
-from beaver_actors.client.views import Change, Explanation, FinishedJob, JobInfo, Page, Status, WorkerInfo
+from beaver_actors.client.views import (
+    Change,
+    Explanation,
+    FinishedJob,
+    JobInfo,
+    OperationInfo,
+    Page,
+    Status,
+    WorkerInfo,
+)
 from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_objects import EventFilter
-from beaver_actors.core.job import DeadReason, JobState
 
 T = TypeVar("T")
 
@@ -124,26 +132,18 @@ class Client:
     def list(
         self,
         *,
-        state: JobState | str | None = None,
-        queue: str | None = None,
-        kind: str | None = None,
-        tag: str | None = None,
-        reason: DeadReason | None = None,
         limit: int | None = None,
         page_size: int = PAGE_JOBS,
+        **wanted: Unpack[JobFilter],
     ) -> JobList:
         """Jobs that fit every condition given, newest first: `async for job in client.list(state="dead"): …`.
 
         Args:
-            state: such as "pending" or "dead".
-            queue, kind, tag: exactly these.
-            reason: why they are dead.
             limit: no more than so many, None for all.
             page_size: jobs fetched at once, 1 to 1000.
+            wanted: conditions such as `state="dead"`, `kind`, `error_type`; all are in `JobFilter`.
         """
-        request = questions.first_page(
-            state=state, queue=queue, kind=kind, tag=tag, reason=reason, limit=limit, page_size=page_size
-        )
+        request = questions.first_page(wanted, limit, page_size)
 
         async def fetch(after: int | None) -> Page:
             request.after = after
@@ -170,6 +170,36 @@ class Client:
     async def delete(self, job_ids: Iterable[str]) -> Sequence[Change]:
         """Forget jobs that do not run. Returns what became of each, in order."""
         return await self._change("delete", job_ids)
+
+    async def retry_all(
+        self, *, operation_id: str | None = None, **wanted: Unpack[JobFilter]
+    ) -> OperationInfo:
+        """Put back all jobs that fit, dead ones unless a state is given, some at a time on the server. It
+        goes on after a crash of the server, and this client need not stay.
+
+        Args:
+            operation_id: chosen by the caller, which makes repeating the call harmless; else made here.
+            wanted: conditions, as for `list`. Jobs that change before it reaches them are left alone.
+        """
+        return await self._ask(questions.operate("retry", operation_id, wanted))
+
+    async def delete_all(
+        self, *, operation_id: str | None = None, **wanted: Unpack[JobFilter]
+    ) -> OperationInfo:
+        """Forget all jobs that fit, dead ones unless a state is given; otherwise as `retry_all`."""
+        return await self._ask(questions.operate("delete", operation_id, wanted))
+
+    async def operations(self) -> Sequence[OperationInfo]:
+        """Show the operations that run and the last hundred that have ended, newest first."""
+        return await self._ask(questions.operations())
+
+    async def operation(self, operation_id: str) -> OperationInfo:
+        """Show one operation. Raises NotFound if there is none."""
+        return (await self._ask(questions.operations(operation_id)))[0]
+
+    async def stop_operation(self, operation_id: str) -> OperationInfo:
+        """Go no further with an operation; what is done is done."""
+        return await self._ask(questions.stop(operation_id))
 
     async def pause(self, queue: str) -> Change:
         """Start no more jobs of this queue."""

@@ -229,9 +229,9 @@ def new_job(
     if on_parent_failure is not None:
         given["on_parent_failure"] = on_parent_failure
     if run_at is not None:
-        given["run_at"] = _moment("run_at", run_at)
+        given["run_at"] = moment("run_at", run_at)
     if expires_at is not None:
-        given["expires_at"] = _moment("expires_at", expires_at)
+        given["expires_at"] = moment("expires_at", expires_at)
     if backoff is not None:
         given["backoff"] = _backoff(backoff)
     if tags is not None:
@@ -308,7 +308,7 @@ def _duration(value: Duration) -> float | str:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _moment(field: str, value: Moment) -> str:
+def moment(field: str, value: Moment) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, datetime):

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 from msgspec import UNSET
 
 from beaver_actors.client.core import REQUEST_BYTES_MAX
 from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refused
-from beaver_actors.client.new_jobs import NewJob
-from beaver_actors.client.views import Change, Explanation, JobInfo, Page, Status, WorkerInfo, read_part
+from beaver_actors.client.new_jobs import Moment, NewJob, moment, new_id
+from beaver_actors.client.views import (
+    Change,
+    Explanation,
+    JobInfo,
+    OperationInfo,
+    Page,
+    Status,
+    WorkerInfo,
+    read_part,
+)
 from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
@@ -23,11 +32,14 @@ from beaver_actors.codec.wire import (
     GetRequest,
     ListRequest,
     Ok,
+    OperateRequest,
+    OperationsRequest,
     PauseRequest,
     Request,
     ResumeRequest,
     RetryRequest,
     StatusRequest,
+    StopRequest,
     WorkersRequest,
 )
 from beaver_actors.codec.wire_decode import Limits
@@ -36,6 +48,7 @@ from beaver_actors.codec.wire_objects import Receipt, StatusObject
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
 from beaver_actors.core.job import DeadReason, JobState
+from beaver_actors.core.operation import OperationWord
 
 T = TypeVar("T")
 
@@ -160,24 +173,77 @@ def explain(job_id: str) -> Question[Explanation]:
     return Question(request, lambda ok: read_part(Explanation, ok.explanation))
 
 
-def first_page(
-    *,
-    state: JobState | str | None,
-    queue: str | None,
-    kind: str | None,
-    tag: str | None,
-    reason: DeadReason | None,
-    limit: int | None,
-    page_size: int,
-) -> ListRequest:
+class JobFilter(TypedDict, total=False):
+    """Conditions on jobs; all that are given must hold."""
+
+    state: JobState | str | None
+    queue: str | None
+    kind: str | None
+    tag: str | None
+    reason: DeadReason | None
+    """Why it is dead."""
+    error_type: str | None
+    """Of its latest error, such as "ValueError"."""
+    created_after: Moment | None
+    """Enqueued at this time or later; a `datetime` with a time zone, or text."""
+    created_before: Moment | None
+    finished_after: Moment | None
+    finished_before: Moment | None
+
+
+def _conditions(wanted: JobFilter) -> dict[str, Any]:
+    """The fields of a request; raises ValueError if there is no such state, TypeError for another field."""
+    fields: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    if unknown := fields.keys() - JobFilter.__annotations__.keys():
+        raise TypeError(f"{min(unknown)}: expected one of {', '.join(JobFilter.__annotations__)}")
+    if "state" in fields:
+        fields["state"] = JobState(fields["state"])
+    for name in ("created_after", "created_before", "finished_after", "finished_before"):
+        if name in fields:
+            fields[name] = moment(name, fields[name])
+    return fields
+
+
+def first_page(wanted: JobFilter, limit: int | None, page_size: int) -> ListRequest:
     """What asks for the newest jobs that fit; `page` reads the answer, and `after` asks for the next ones.
 
     Raises:
         ValueError: there is no such state.
     """
-    wanted = JobState(state) if state is not None else None
     size = page_size if limit is None else max(1, min(page_size, limit))
-    return ListRequest(id="", state=wanted, queue=queue, kind=kind, tag=tag, reason=reason, limit=size)
+    return ListRequest(id="", limit=size, **_conditions(wanted))
+
+
+def operate(word: OperationWord, operation_id: str | None, wanted: JobFilter) -> Question[OperationInfo]:
+    """Retry or delete all jobs that fit. It is named here, so that asking twice starts it once."""
+    operation_id = new_id() if operation_id is None else checked_id(operation_id, "operation_id")
+    return Question(
+        OperateRequest(id="", word=word, operation_id=operation_id, **_conditions(wanted)), _operation
+    )
+
+
+def stop(operation_id: str) -> Question[OperationInfo]:
+    """Go no further with an operation."""
+    return Question(StopRequest(id="", operation_id=checked_id(operation_id, "operation_id")), _operation)
+
+
+def operations(operation_id: str | None = None) -> Question[tuple[OperationInfo, ...]]:
+    """Show operations, or one."""
+    if operation_id is not None:
+        checked_id(operation_id, "operation_id")
+
+    def read(ok: Ok) -> tuple[OperationInfo, ...]:
+        if ok.operations is UNSET or (operation_id is not None and len(ok.operations) != 1):
+            raise ProtocolError("the server did not show the operations")
+        return tuple(ok.operations)
+
+    return Question(OperationsRequest(id="", operation_id=operation_id), read)
+
+
+def _operation(ok: Ok) -> OperationInfo:
+    if ok.operation is UNSET:
+        raise ProtocolError("the server did not show the operation")
+    return ok.operation
 
 
 def page(request: ListRequest) -> Question[Page]:
@@ -219,7 +285,7 @@ def queue_change(word: QueueWord, queue: str) -> Question[Change]:
     return Question(request, lambda ok: _changes(ok)[0])
 
 
-def checked_id(job_id: str) -> str:
+def checked_id(job_id: str, name: str = "job_id") -> str:
     """Returns the id.
 
     Raises:
@@ -227,7 +293,7 @@ def checked_id(job_id: str) -> str:
     """
     if not isinstance(job_id, str) or not re.fullmatch(ID_PATTERN, job_id):
         expected = "1 to 200 visible ASCII characters"
-        raise refused("bad_request", f"job_id: expected {expected}, got {str(job_id)[:60]!r}")
+        raise refused("bad_request", f"{name}: expected {expected}, got {str(job_id)[:60]!r}")
     return job_id
 
 

@@ -17,7 +17,15 @@ from beaver_actors.codec.json_text import tame_numbers
 from beaver_actors.codec.wire import GapPush
 from beaver_actors.codec.wire_decode import read
 from beaver_actors.codec.wire_errors import WireError
-from beaver_actors.codec.wire_objects import BackoffRule, ChangeObject, EventError, EventObject, StatusObject
+from beaver_actors.codec.wire_objects import (
+    BackoffRule,
+    ChangeObject,
+    EventError,
+    EventObject,
+    OperationObject,
+    StatusObject,
+    WantedObject,
+)
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import BecauseReason, WaitReason
 from beaver_actors.core.job import FINISHED, EndReason, JobState, OnParentFailure, UniqueUntil
@@ -32,6 +40,10 @@ Status: TypeAlias = StatusObject
 
 WorkerInfo: TypeAlias = WorkerObject
 """A worker on another machine at one moment, as the protocol has it."""
+
+
+OperationInfo: TypeAlias = OperationObject
+"""An operation on many jobs at one moment, as the protocol has it."""
 
 
 class AttemptFailure(Struct, frozen=True, kw_only=True):
@@ -174,6 +186,13 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: Any = None
     error: EventError | None = None
     reason: str | None = None
+    operation: str | None = None
+    word: str | None = None
+    wanted: WantedObject | None = None
+    looked_at: int | None = None
+    changed: int | None = None
+    refused: int | None = None
+    how: str | None = None
 
 
 class Gap(Struct, frozen=True):
@@ -265,6 +284,13 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
             result=plain(item.result),
             error=_given(item.error),
             reason=_given(item.reason),
+            operation=_given(item.operation),
+            word=_given(item.word),
+            wanted=_given(item.wanted),
+            looked_at=_given(item.looked_at),
+            changed=_given(item.changed),
+            refused=_given(item.refused),
+            how=_given(item.how),
         )
     except ValueError as error:
         raise ProtocolError(f"the server sent an event that cannot be read: {error}") from None

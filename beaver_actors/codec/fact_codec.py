@@ -35,6 +35,9 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
     JobUnblocked,
+    OperationAdvanced,
+    OperationEnded,
+    OperationStarted,
     QueuePaused,
     QueueResumed,
 )
@@ -57,6 +60,9 @@ FACT_CODES: Mapping[int, type[Fact]] = {
     14: QueuePaused,
     15: QueueResumed,
     16: JobUnblocked,
+    24: OperationStarted,
+    25: OperationAdvanced,
+    26: OperationEnded,
 }
 """Numbers on disk. Never change or reuse one; a new fact takes the next."""
 

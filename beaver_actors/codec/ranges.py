@@ -22,11 +22,14 @@ EPOCH_MAX = LSN_MAX
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
 Lsn: TypeAlias = Annotated[int, Meta(ge=0, le=LSN_MAX)]
 
+_COUNTS = frozenset({"fence", "cursor", "looked_at", "changed", "refused"})
+"""Positions and counts, which no fact can have more of than there are facts."""
+
 _NUMBERS: Mapping[type[Fact], tuple[tuple[int, int], ...]] = {
     fact: tuple(
         (place, TIME_MS_MAX if name.endswith("_ms") else LSN_MAX)
         for place, name in enumerate(fact._fields)
-        if name.endswith("_ms") or name == "fence"
+        if name.endswith("_ms") or name in _COUNTS
     )
     for fact in FACTS
 }

@@ -16,6 +16,12 @@ from zlib import crc32
 
 from beaver_actors.codec.extras_codec import MoreRow, contradiction, extras_from, more_values, trimmed
 from beaver_actors.codec.fact_codec import CodecError, convert, dump, load, pack_terms, unpack_terms
+from beaver_actors.codec.operation_codec import (
+    OperationRow,
+    odd_operations,
+    operation_from,
+    operation_row,
+)
 from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX, Lsn, Time
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_checks import misfit
@@ -75,6 +81,16 @@ class QueueRow(NamedTuple):
     name: str
     paused: bool
     turn: Lsn
+
+
+class RootRow(NamedTuple):
+    """What stands in the first chunk. Fields with a default may be absent."""
+
+    time_ms: Time
+    totals: dict[str, Lsn]
+    died: dict[str, Lsn]
+    queues: list[QueueRow]
+    operations: tuple[OperationRow, ...] = ()
 
 
 class TrailRow(NamedTuple):
@@ -168,7 +184,9 @@ def _chunks(state: State) -> Iterator[bytes]:
     totals = asdict(state.totals)
     died = totals.pop("died")
     queues = [QueueRow(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
-    yield dump([state.time_ms, totals, died, queues])
+    operations = [operation_row(operation) for operation in state.operations.values()]
+    # What came later is left out while there is none of it.
+    yield dump([state.time_ms, totals, died, queues, *([operations] if operations else [])])
     jobs: list[Job] = []
     size = 0
     for job in state.jobs.values():
@@ -249,19 +267,20 @@ def _read_chunks(read: Callable[[int], bytes], crc: int) -> Iterator[bytes]:
 
 
 def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
-    time_ms, totals, died, queues = convert(
-        load(chunk), tuple[Time, dict[str, Lsn], dict[str, Lsn], list[QueueRow]], "chunk 0"
-    )
+    time_ms, totals, died, queues, operations = convert(load(chunk), RootRow, "chunk 0")
     unknown = totals.keys() - {field.name for field in fields(Totals)}
     if unknown:
         raise CodecError(f"chunk 0: unknown totals {sorted(unknown)}")
     if len({row.name for row in queues}) != len(queues):
         raise CodecError("chunk 0: a queue stands there twice")
+    if found := odd_operations(operations, header.lsn):
+        raise CodecError(f"chunk 0: {found}")
     return State(
         lsn=header.lsn,
         time_ms=time_ms,
         queues={row.name: Queue(*row) for row in queues},
         totals=Totals(**totals, died=died),
+        operations={row.id: operation_from(row) for row in operations},
     )
 
 

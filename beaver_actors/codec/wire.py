@@ -15,12 +15,15 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from beaver_actors.codec.wire_fields import (
     BATCH_EVENTS_MAX,
     DURATION,
+    ERROR_TYPE_CHARS_MAX,
+    ID_PATTERN,
     KIND_PATTERN,
     PAGE_JOBS_MAX,
     PID_MAX,
     QUEUE_PATTERN,
     REPORTS_MAX,
     TAG_CHARS_MAX,
+    TIME,
     WORKER_KINDS_MAX,
     WORKER_QUEUES_MAX,
     WORKER_TEXT_CHARS_MAX,
@@ -42,6 +45,7 @@ from beaver_actors.codec.wire_objects import (
     EventFilter,
     EventObject,
     NewJobObject,
+    OperationObject,
     StatusObject,
 )
 from beaver_actors.codec.wire_worker_objects import (
@@ -53,6 +57,7 @@ from beaver_actors.codec.wire_worker_objects import (
 )
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.job import DeadReason, JobState
+from beaver_actors.core.operation import OperationWord
 
 JSON_PROTOCOL = "beaver.v1+json"
 """WebSocket subprotocol: every message is one JSON object in a text message. Spoken if none is named."""
@@ -94,6 +99,14 @@ class ListRequest(_Request, tag="list"):
     reason: Annotated[DeadReason | None, about("Only jobs dead for this reason.")] = None
     limit: Annotated[int, about("Most jobs on the page.", minimum=1, maximum=PAGE_JOBS_MAX)] = 50
     after: Annotated[int | None, about("`next` of the page before.", minimum=0)] = None
+    error_type: Annotated[
+        str | None,
+        about("Only jobs whose latest error is of this type.", minLength=1, maxLength=ERROR_TYPE_CHARS_MAX),
+    ] = None
+    created_after: Annotated[str | None, about("Not enqueued before this time.", **TIME)] = None
+    created_before: Annotated[str | None, about("Enqueued before this time.", **TIME)] = None
+    finished_after: Annotated[str | None, about("Finished, and not before this time.", **TIME)] = None
+    finished_before: Annotated[str | None, about("Finished before this time.", **TIME)] = None
 
 
 class StatusRequest(_Request, tag="status"):
@@ -157,6 +170,44 @@ class ResumeRequest(_Request, tag="resume"):
     """Start jobs of this queue again. Reply: `changes` and `lsn`."""
 
     queue: QueueName
+
+
+class OperateRequest(_Request, tag="operate"):
+    """Retry or delete all jobs that fit every condition, some at a time, beside everything else. It goes on
+    after a crash. Meant are jobs that fit now and do not change before it reaches them. Reply: `operation`
+    and `lsn`."""
+
+    word: OperationWord
+    operation_id: Annotated[
+        str | None,
+        about("Chosen by the client, which makes repeating the request harmless.", pattern=ID_PATTERN),
+    ] = None
+    state: Annotated[JobState | None, about("Jobs in this state; dead if there is none.")] = None
+    queue: Annotated[str | None, about("Only this queue.", pattern=QUEUE_PATTERN)] = None
+    kind: Annotated[str | None, about("Only this kind.", pattern=KIND_PATTERN)] = None
+    tag: Annotated[str | None, about("Only jobs with this tag.", maxLength=TAG_CHARS_MAX)] = None
+    reason: Annotated[DeadReason | None, about("Only jobs dead for this reason.")] = None
+    error_type: Annotated[
+        str | None,
+        about("Only jobs whose latest error is of this type.", minLength=1, maxLength=ERROR_TYPE_CHARS_MAX),
+    ] = None
+    created_after: Annotated[str | None, about("Not enqueued before this time.", **TIME)] = None
+    created_before: Annotated[str | None, about("Enqueued before this time.", **TIME)] = None
+    finished_after: Annotated[str | None, about("Finished, and not before this time.", **TIME)] = None
+    finished_before: Annotated[str | None, about("Finished before this time.", **TIME)] = None
+
+
+class OperationsRequest(_Request, tag="operations"):
+    """Show the operations that run and the last hundred that have ended, newest first. Reply:
+    `operations`."""
+
+    operation_id: Annotated[str | None, about("Only this one.", pattern=ID_PATTERN)] = None
+
+
+class StopRequest(_Request, tag="stop"):
+    """Go no further with an operation; what is done is done. Reply: `operation` and `lsn`."""
+
+    operation_id: Annotated[str, about("The operation's id.", pattern=ID_PATTERN)]
 
 
 class RegisterRequest(_Request, tag="register"):
@@ -225,6 +276,9 @@ Request: TypeAlias = (
     | DeleteRequest
     | PauseRequest
     | ResumeRequest
+    | OperateRequest
+    | OperationsRequest
+    | StopRequest
     | RegisterRequest
     | ReadyRequest
     | HeartbeatRequest
@@ -245,6 +299,8 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     explanation: Annotated[Raw | UnsetType, about("explain: an `ExplanationObject`.")] = UNSET
     status: Annotated[Raw | UnsetType, about("status: a `StatusObject`.")] = UNSET
     changes: list[ChangeObject] | UnsetType = UNSET
+    operation: OperationObject | UnsetType = UNSET
+    operations: list[OperationObject] | UnsetType = UNSET
     subscription: str | UnsetType = UNSET
     lease: Annotated[
         int | float | UnsetType, about("register: seconds for which the worker may be silent.")

@@ -20,6 +20,7 @@ from beaver_actors.codec.wire_objects import (
     RelativeObject,
     StatusObject,
 )
+from beaver_actors.codec.wire_operations import operation_object
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import (
@@ -29,6 +30,8 @@ from beaver_actors.core.answers import (
     Explained,
     Found,
     JobView,
+    Operated,
+    Operations,
     Page,
     Refused,
     Relative,
@@ -69,6 +72,10 @@ def reply(re: str, answer: Answer) -> Ok | Error:
             return Ok(re=re, job=Raw(_encode(_with_relatives(job_object(answer.job), answer.relatives))))
         case Explained():
             return Ok(re=re, explanation=Raw(_encode(explanation_object(answer))))
+        case Operated():
+            return Ok(re=re, operation=operation_object(answer.operation), lsn=answer.lsn)
+        case Operations():
+            return Ok(re=re, operations=[operation_object(one) for one in answer.operations])
         case Page():
             jobs, after = page(answer)
             return Ok(re=re, jobs=jobs, next=after)

@@ -12,16 +12,20 @@ from beaver_actors.codec.wire import (
     ExplainRequest,
     GetRequest,
     ListRequest,
+    OperateRequest,
+    OperationsRequest,
     PauseRequest,
     ResumeRequest,
     RetryRequest,
     StatusRequest,
+    StopRequest,
 )
-from beaver_actors.codec.wire_checks import check_id, check_kind, check_queue, check_range, check_tag, refuse
+from beaver_actors.codec.wire_checks import check_id, check_queue, check_range, refuse
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import JOB_IDS_MAX, LSN_MAX, PAGE_JOBS_MAX
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
+from beaver_actors.codec.wire_operations import start_operation, wanted
 from beaver_actors.core.commands import (
     Cancel,
     Command,
@@ -31,9 +35,11 @@ from beaver_actors.core.commands import (
     Explain,
     Get,
     List,
+    ListOperations,
     Pause,
     Resume,
     Retry,
+    StopOperation,
 )
 
 CommandRequest: TypeAlias = (
@@ -47,6 +53,9 @@ CommandRequest: TypeAlias = (
     | DeleteRequest
     | PauseRequest
     | ResumeRequest
+    | OperateRequest
+    | OperationsRequest
+    | StopRequest
 )
 """Requests that the job manager answers; the session itself answers the others."""
 
@@ -92,23 +101,24 @@ def _command(request: CommandRequest, ids: JobIds, limits: Limits, defaults: Def
             return Pause(check_queue(request.queue, "queue"))
         case ResumeRequest():
             return Resume(check_queue(request.queue, "queue"))
+        case OperateRequest():
+            return start_operation(request, ids)
+        case OperationsRequest(operation_id=None):
+            return ListOperations()
+        case OperationsRequest(operation_id=operation_id):
+            return ListOperations(check_id(operation_id or "", "operation_id"))
+        case StopRequest():
+            return StopOperation(check_id(request.operation_id, "operation_id"))
         case _:
             assert_never(request)
 
 
 def _list(request: ListRequest) -> List:
-    if request.queue is not None:
-        check_queue(request.queue, "queue")
-    if request.kind is not None:
-        check_kind(request.kind, "kind")
-    if request.tag is not None:
-        check_tag(request.tag, "tag")
+    meant = wanted(request)
     check_range(request.limit, "limit", 1, PAGE_JOBS_MAX)
     if request.after is not None:
         check_range(request.after, "after", 0, LSN_MAX)
-    return List(
-        request.state, request.queue, request.kind, request.tag, request.reason, request.limit, request.after
-    )
+    return List(**meant._asdict(), limit=request.limit, after=request.after)
 
 
 def _job_ids(job_ids: list[str]) -> tuple[str, ...]:

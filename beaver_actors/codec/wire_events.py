@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from beaver_actors.codec.wire_objects import EventError, EventObject
+from beaver_actors.codec.wire_operations import wanted_object
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.facts import (
     EVENT_NAMES,
@@ -28,10 +29,15 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
     JobUnblocked,
+    OperationAdvanced,
+    OperationEnded,
+    OperationFact,
+    OperationStarted,
     QueuePaused,
     QueueResumed,
 )
 from beaver_actors.core.job import JobError
+from beaver_actors.core.operation import Wanted
 
 _encode = msgspec.json.Encoder().encode
 
@@ -102,11 +108,26 @@ def event_object(lsn: int, fact: Fact) -> EventObject:
     if isinstance(fact, QueuePaused | QueueResumed):
         event.queue = fact.queue
         return event
+    if isinstance(fact, OperationStarted | OperationAdvanced | OperationEnded):
+        event.operation = fact.operation
+        _fill_operation(event, fact)
+        return event
     event.job_id = fact.job_id
     fill = _FILL.get(type(fact))
     if fill is not None:
         fill(event, fact)
     return event
+
+
+def _fill_operation(event: EventObject, fact: OperationFact) -> None:
+    match fact:
+        case OperationStarted():
+            event.word = fact.word
+            event.wanted = wanted_object(Wanted(*fact[3:]))
+        case OperationAdvanced():
+            event.looked_at, event.changed, event.refused = fact.looked_at, fact.changed, fact.refused
+        case OperationEnded():
+            event.how = fact.how
 
 
 def _fill_enqueued(event: EventObject, fact: JobEnqueued) -> None:

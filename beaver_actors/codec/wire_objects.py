@@ -46,6 +46,7 @@ from beaver_actors.core.job import (
     OnParentFailure,
     UniqueUntil,
 )
+from beaver_actors.core.operation import OperationState, OperationWord
 
 
 class Polynomial(
@@ -305,6 +306,36 @@ class ExplanationObject(Struct, kw_only=True):
     because: Annotated[list[BecauseObject], about("The most stubborn reason first.")]
 
 
+class WantedObject(Struct, kw_only=True):
+    """Which jobs are meant: those that fit every condition that is not null."""
+
+    state: JobState | None
+    queue: str | None
+    kind: str | None
+    tag: str | None
+    reason: str | None
+    error_type: str | None
+    created_after: Time | None
+    created_before: Time | None
+    finished_after: Time | None
+    finished_before: Time | None
+
+
+class OperationObject(Struct, kw_only=True):
+    """An operation on many jobs."""
+
+    id: JobId
+    word: OperationWord
+    wanted: WantedObject
+    state: OperationState
+    started_at: Time
+    ended_at: Time | None
+    looked_at: Annotated[int, about("Jobs that it has looked at.")]
+    to_look_at: Annotated[int, about("Jobs that there were when it began; some may have gone since.")]
+    changed: Annotated[int, about("Jobs that were put back, or deleted.")]
+    refused: Annotated[int, about("Jobs that were not: their unique key is taken, or a parent has failed.")]
+
+
 class QueueObject(Struct, kw_only=True):
     """One named queue."""
 
@@ -375,3 +406,10 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     reason: Annotated[
         str | UnsetType, about("job_died, job_deleted; job_cancelled, if nobody asked for it.")
     ] = UNSET
+    operation: Annotated[str | UnsetType, about("operation_…: its id.")] = UNSET
+    word: Annotated[OperationWord | UnsetType, about("operation_started.")] = UNSET
+    wanted: Annotated[WantedObject | UnsetType, about("operation_started.")] = UNSET
+    looked_at: Annotated[int | UnsetType, about("operation_advanced: in this step.")] = UNSET
+    changed: Annotated[int | UnsetType, about("operation_advanced: in this step.")] = UNSET
+    refused: Annotated[int | UnsetType, about("operation_advanced: in this step.")] = UNSET
+    how: Annotated[str | UnsetType, about("operation_ended: completed or stopped.")] = UNSET

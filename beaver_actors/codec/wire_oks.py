@@ -19,6 +19,8 @@ from beaver_actors.codec.wire import (
     GetRequest,
     HeartbeatRequest,
     ListRequest,
+    OperateRequest,
+    OperationsRequest,
     PauseRequest,
     ReadyRequest,
     RegisterRequest,
@@ -26,12 +28,20 @@ from beaver_actors.codec.wire import (
     ResumeRequest,
     RetryRequest,
     StatusRequest,
+    StopRequest,
     SubscribeRequest,
     UnsubscribeRequest,
     WorkersRequest,
 )
 from beaver_actors.codec.wire_fields import Fence, Lsn, about
-from beaver_actors.codec.wire_objects import ChangeObject, ExplanationObject, JobObject, Receipt, StatusObject
+from beaver_actors.codec.wire_objects import (
+    ChangeObject,
+    ExplanationObject,
+    JobObject,
+    OperationObject,
+    Receipt,
+    StatusObject,
+)
 from beaver_actors.codec.wire_worker_objects import ReportReceipt, WorkerLimits, WorkerObject
 
 
@@ -97,6 +107,19 @@ class ChangesOk(_Ok):
     lsn: Lsn
 
 
+class OperationOk(_Ok):
+    """The operation as it stands, on disk."""
+
+    operation: OperationObject
+    lsn: Lsn
+
+
+class OperationsOk(_Ok):
+    """Operations, newest first."""
+
+    operations: list[OperationObject]
+
+
 class HeartbeatOk(_Ok):
     """The leases named begin anew, but for those that are lost."""
 
@@ -145,6 +168,9 @@ OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     DeleteRequest: (ChangesOk,),
     PauseRequest: (ChangesOk,),
     ResumeRequest: (ChangesOk,),
+    OperateRequest: (OperationOk,),
+    OperationsRequest: (OperationsOk,),
+    StopRequest: (OperationOk,),
     RegisterRequest: (RegisterOk,),
     ReadyRequest: (DoneOk,),
     HeartbeatRequest: (HeartbeatOk,),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from beaver_actors.core.job import AttemptError, EndReason, Extras, JobState, Terms
+from beaver_actors.core.operation import Operation
 
 RefusalCode = Literal[
     "bad_request", "unauthorized", "forbidden", "not_found", "conflict", "not_unique", "lease_lost",
@@ -224,6 +225,22 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Operated:
+    """An operation as it stands after it was started or stopped. `lsn` is that of the newest fact behind this
+    answer."""
+
+    operation: Operation
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operations as they stand, newest first."""
+
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
     """One named queue."""
 
@@ -249,5 +266,17 @@ class Status:
 
 
 Answer: TypeAlias = (
-    Refused | Enqueued | Leased | Finished | Changed | Ticked | Recovered | Found | Explained | Page | Status
+    Refused
+    | Enqueued
+    | Leased
+    | Finished
+    | Changed
+    | Ticked
+    | Recovered
+    | Found
+    | Explained
+    | Page
+    | Operated
+    | Operations
+    | Status
 )

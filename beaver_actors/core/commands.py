@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from beaver_actors.core.job import Extras, JobState, Terms
+from beaver_actors.core.operation import OperationWord, Wanted
 from beaver_actors.core.outcome import Outcome
 
 OnConflict = Literal["reject", "return_existing", "replace"]
@@ -158,6 +159,41 @@ class List:
     limit: int = 50
     after: int | None = None
     """The cursor that the page before ended with."""
+    error_type: str | None = None
+    """As in `Wanted`, and so are the following."""
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+    finished_after_ms: int | None = None
+    finished_before_ms: int | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(*(getattr(self, name) for name in Wanted._fields))
+
+
+@dataclass(frozen=True, slots=True)
+class StartOperation:
+    """Retry or delete all jobs that are meant, some at a time; repeating it under the same id is harmless.
+    Answer: `Operated` or `Refused`."""
+
+    operation_id: str
+    word: OperationWord
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class StopOperation:
+    """Go no further with it; what is done is done. Answer: `Operated` or `Refused`."""
+
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListOperations:
+    """Show the operations that are running, and those that ended last, newest first; or one of them. Answer:
+    `Operations`, or `Refused` with `not_found`."""
+
+    operation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +215,9 @@ Command: TypeAlias = (
     | Get
     | Explain
     | List
+    | StartOperation
+    | StopOperation
+    | ListOperations
     | Count
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
-from beaver_actors.core import attempts, explain, graphs, kin, upkeep, views
+from beaver_actors.core import attempts, explain, graphs, kin, operations, upkeep, views
 from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
 from beaver_actors.core.commands import (
     Cancel,
@@ -25,12 +25,15 @@ from beaver_actors.core.commands import (
     Get,
     Lease,
     List,
+    ListOperations,
     NewJob,
     Pause,
     Policy,
     Recover,
     Resume,
     Retry,
+    StartOperation,
+    StopOperation,
     Tick,
 )
 from beaver_actors.core.decision import Decision, refuse
@@ -291,6 +294,10 @@ def _count(state: State, command: Count, now_ms: int, policy: Policy) -> Decisio
     return Decision([], views.status(state, policy))
 
 
+def _tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
+    return upkeep.tick(state, command, now_ms, policy, {"retry": _retry, "delete": _delete})
+
+
 _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] = {
     Enqueue: _enqueue,
     Lease: attempts.lease,
@@ -300,10 +307,13 @@ _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] =
     Delete: _delete,
     Pause: _pause,
     Resume: _resume,
-    Tick: upkeep.tick,
+    Tick: _tick,
     Recover: attempts.recover,
     Get: _get,
     Explain: _explain,
     List: _list,
+    StartOperation: operations.start,
+    StopOperation: operations.stop,
+    ListOperations: operations.listed,
     Count: _count,
 }

@@ -1,8 +1,9 @@
 """Facts: what has happened, in the past tense, in the words of the log and of the live stream.
 
-Each fact touches exactly one job, or one named queue; effects on other jobs are further facts in the same
-atomic batch. A fact's position in the log is its LSN. Facts are tuples, because one is made for every step
-of every job; two facts of different classes with equal fields compare equal, so compare with their classes.
+Each fact touches exactly one job, one named queue, or one operation; effects on other jobs are further facts
+in the same atomic batch. A fact's position in the log is its LSN. Facts are tuples, because one is made for
+every step of every job; two facts of different classes with equal fields compare equal, so compare with their
+classes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple, TypeAlias
 
-from beaver_actors.core.job import CancelReason, DeadReason, Extras, JobError, Terms
+from beaver_actors.core.job import CancelReason, DeadReason, Extras, JobError, JobState, Terms
+from beaver_actors.core.operation import OperationWord
 
 DeleteReason = Literal["request", "retention"]
 
@@ -157,6 +159,46 @@ class QueueResumed(NamedTuple):
     at_ms: int
 
 
+class OperationStarted(NamedTuple):
+    """Many jobs are to be retried or deleted, some at a time: those for which all these conditions hold, and
+    which have not changed since. The fields after `word` are those of `Wanted`."""
+
+    operation: str
+    at_ms: int
+    word: OperationWord
+    state: JobState | None = None
+    queue: str | None = None
+    kind: str | None = None
+    tag: str | None = None
+    reason: str | None = None
+    error_type: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+    finished_after_ms: int | None = None
+    finished_before_ms: int | None = None
+
+
+class OperationAdvanced(NamedTuple):
+    """More jobs were looked at; what was done with them stands in the same batch."""
+
+    operation: str
+    at_ms: int
+    cursor: int
+    """Jobs that arrived after this LSN are still to be looked at."""
+    looked_at: int
+    """In this step, as the following."""
+    changed: int
+    refused: int
+
+
+class OperationEnded(NamedTuple):
+    """The operation is over: every job was looked at, or someone stopped it."""
+
+    operation: str
+    at_ms: int
+    how: Literal["completed", "stopped"]
+
+
 JobFact: TypeAlias = (
     JobEnqueued
     | JobStarted
@@ -174,7 +216,8 @@ JobFact: TypeAlias = (
     | JobUnblocked
 )
 QueueFact: TypeAlias = QueuePaused | QueueResumed
-Fact: TypeAlias = JobFact | QueueFact
+OperationFact: TypeAlias = OperationStarted | OperationAdvanced | OperationEnded
+Fact: TypeAlias = JobFact | QueueFact | OperationFact
 
 JOB_FACTS: tuple[type[JobFact], ...] = (
     JobEnqueued,
@@ -192,7 +235,8 @@ JOB_FACTS: tuple[type[JobFact], ...] = (
     JobDeleted,
     JobUnblocked,
 )
-FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed)
+OPERATION_FACTS: tuple[type[OperationFact], ...] = (OperationStarted, OperationAdvanced, OperationEnded)
+FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed, *OPERATION_FACTS)
 
 EVENT_NAMES: dict[type[Fact], str] = {
     fact: re.sub(r"(?<!^)(?=[A-Z])", "_", fact.__name__).lower() for fact in FACTS

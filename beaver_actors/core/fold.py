@@ -28,12 +28,17 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
     JobUnblocked,
+    OperationAdvanced,
+    OperationEnded,
+    OperationFact,
+    OperationStarted,
     QueuePaused,
     QueueResumed,
 )
 from beaver_actors.core.families import Families
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import FINISHED, AttemptError, Extras, Job, JobError, JobState, Terms, Trail
+from beaver_actors.core.operation import Operation, Wanted
 from beaver_actors.core.state import Queue, State, file_job, let_go
 from beaver_actors.core.transitions import TRANSITIONS
 from beaver_actors.core.unique import holds
@@ -286,6 +291,42 @@ def _resumed(state: State, fact: QueueResumed) -> None:
     _queue(state, fact.queue).paused = False
 
 
+OPERATIONS_KEPT = 100
+"""Ended operations whose result is kept, so that whoever waits for one learns of it."""
+
+
+def _operation_started(state: State, fact: OperationStarted) -> None:
+    operation_id, lsn, jobs = fact.operation, state.lsn, len(state.jobs)
+    assert operation_id not in state.operations, f"operation {operation_id} started twice"
+    wanted = Wanted(*fact[3:])
+    fresh = Operation(operation_id, fact.word, wanted, fact.at_ms, lsn, jobs)
+    state.operations[operation_id] = fresh
+
+
+def _operation_advanced(state: State, fact: OperationAdvanced) -> None:
+    operation = _running(state, fact)
+    operation.cursor = fact.cursor
+    operation.looked_at += fact.looked_at
+    operation.changed += fact.changed
+    operation.refused += fact.refused
+
+
+def _operation_ended(state: State, fact: OperationEnded) -> None:
+    operation = _running(state, fact)
+    operation.state, operation.ended_ms = fact.how, fact.at_ms
+    ended = [kept.id for kept in state.operations.values() if kept.state != "running"]
+    for operation_id in ended[:-OPERATIONS_KEPT]:
+        del state.operations[operation_id]
+
+
+def _running(state: State, fact: OperationFact) -> Operation:
+    operation = state.operations.get(fact.operation)
+    name = EVENT_NAMES[type(fact)]
+    assert operation is not None, f"{name} about operation {fact.operation}, which does not exist"
+    assert operation.state == "running", f"{name} about operation {operation.id}, which is {operation.state}"
+    return operation
+
+
 _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
     JobEnqueued: _enqueued,
     JobStarted: _started,
@@ -303,6 +344,9 @@ _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
     JobUnblocked: _unblocked,
     QueuePaused: _paused,
     QueueResumed: _resumed,
+    OperationStarted: _operation_started,
+    OperationAdvanced: _operation_advanced,
+    OperationEnded: _operation_ended,
 }
 
 

@@ -9,7 +9,7 @@ entries outnumber the others an index is rebuilt, so none keeps more than twice 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
@@ -298,6 +298,16 @@ class Roll:
         held = self._jobs
         end = bisect_left(held, order, key=_order)
         return (held[position] for position in range(end - 1, -1, -1))
+
+    def after(self, order: int, jobs: dict[str, Job]) -> Iterator[Job]:
+        """Jobs that arrived after `order`, oldest first; otherwise as `before`."""
+        if order == 0:
+            return iter(jobs.values())
+        if self._jobs is None:
+            self._jobs = list(jobs.values())
+        held = self._jobs
+        begin = bisect_right(held, order, key=_order)
+        return (held[position] for position in range(begin, len(held)))
 
 
 def _order(job: Job) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from beaver_actors.core.families import Families
 from beaver_actors.core.index import lane_key, place
 from beaver_actors.core.job import DEAD_REASONS, FINISHED, WAITING, Job, JobState
+from beaver_actors.core.operation import Operation
 from beaver_actors.core.state import State, is_needed
 from beaver_actors.core.unique import holds
 
@@ -36,6 +37,8 @@ def check(state: State) -> None:
     assert totals.enqueued - totals.deleted == len(state.jobs), (
         f"{totals.enqueued} jobs came and {totals.deleted} were deleted, but {len(state.jobs)} are here"
     )
+    for operation_id, operation in state.operations.items():
+        _check_operation(state, operation_id, operation)
     _check_indexes(state)
     _check_families(state)
 
@@ -86,6 +89,18 @@ def _check_families(state: State) -> None:
         assert wanted is not None, f"job {parent_id} has children that do not name it"
         assert own.children == wanted.children, f"job {parent_id} has other children than it should"
         assert own.unfinished == wanted.unfinished, f"{own.unfinished} unfinished children of {parent_id}"
+
+
+def _check_operation(state: State, operation_id: str, operation: Operation) -> None:
+    assert operation.id == operation_id, f"operation {operation_id} is filed under another id"
+    assert operation.cursor <= operation.lsn <= state.lsn, f"operation {operation_id} is from the future"
+    done = operation.changed + operation.refused
+    assert done <= operation.looked_at <= operation.to_look_at, (
+        f"operation {operation_id} is done with {done} of {operation.looked_at} jobs that it looked at, "
+        f"of {operation.to_look_at}"
+    )
+    ended = operation.ended_ms is not None
+    assert ended == (operation.state != "running"), f"operation {operation_id} is {operation.state}"
 
 
 def _check_indexes(state: State) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from beaver_actors.core.families import Families
 from beaver_actors.core.index import Lanes, Line, Roll, Timetable
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
+from beaver_actors.core.operation import Operation
 from beaver_actors.core.unique import held_until_ms, index_of
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
@@ -56,7 +57,7 @@ class Totals:
 
 @dataclass(slots=True)
 class State:
-    """Everything the queue knows. The first five fields are the whole of it; the rest is
+    """Everything the queue knows. The first six fields are the whole of it; the rest is
     derived (`reindex` builds it anew) and never stored."""
 
     lsn: int = 0
@@ -67,6 +68,8 @@ class State:
     """In order of arrival."""
     queues: dict[str, Queue] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    """Those that run, and the last of those that have ended, in the order in which they began."""
 
     in_flight: dict[str, Job] = field(default_factory=dict)
     lanes: Lanes = field(default_factory=Lanes)

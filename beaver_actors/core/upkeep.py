@@ -1,4 +1,5 @@
-"""What time demands: overrun deadlines, expiries, retention. Part of `decide`: reads, never writes."""
+"""What time demands: overrun deadlines, expiries, retention; and when that is done, operations go on.
+Part of `decide`: reads, never writes."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobDeleted, JobDied, JobFailed
 from beaver_actors.core.families import settle
 from beaver_actors.core.job import FINISHED, JobError, JobState
+from beaver_actors.core.operations import Judges, can_step, step
 from beaver_actors.core.outcome import TimedOut
 from beaver_actors.core.state import State, is_needed, is_overdue
 from beaver_actors.core.unique import holds
@@ -20,7 +22,7 @@ TICK_FACTS_MAX = 1000
 """Facts that one tick may bring, so that a mass expiry does not hold up the commands behind it."""
 
 
-def tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
+def tick(state: State, command: Tick, now_ms: int, policy: Policy, judges: Judges) -> Decision:
     facts = list(islice(_time_demands(state, now_ms, policy), TICK_FACTS_MAX))
     if state.families is not None and len(facts) < TICK_FACTS_MAX:
         named = {fact[0] for fact in facts}
@@ -29,7 +31,13 @@ def tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
         facts += [fact for fact in ripe if fact[0] not in named]
     running = (state.in_flight.get(fact[0]) for fact in facts)
     taken = tuple(job.fence for job in running if job is not None)
-    return Decision(facts, Ticked(_next_ms(state, facts, now_ms), len(facts) == TICK_FACTS_MAX, taken))
+    more = len(facts) == TICK_FACTS_MAX
+    if can_step(state, policy):
+        if facts:
+            more = True  # never both in one batch: they may be about the same jobs
+        else:
+            facts, more = step(state, now_ms, policy, judges)
+    return Decision(facts, Ticked(_next_ms(state, facts, now_ms), more, taken))
 
 
 def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:

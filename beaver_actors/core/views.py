@@ -18,6 +18,7 @@ from beaver_actors.core.answers import (
 from beaver_actors.core.commands import List, Policy
 from beaver_actors.core.explain import waits_for
 from beaver_actors.core.job import Extras, Job, JobState, Trail
+from beaver_actors.core.operation import fits
 from beaver_actors.core.state import State
 
 LOOKED_AT_MAX = 10_000
@@ -72,10 +73,11 @@ def _relative(job_id: str, job: Job | None) -> Relative:
 def page(state: State, command: List, policy: Policy) -> Page:
     """Show the jobs that match, newest first, at most `command.limit` of them."""
     shown: list[JobView] = []
+    wanted = command.wanted
     for looked_at, job in enumerate(state.roll.before(command.after, state.jobs)):
         if len(shown) == command.limit or looked_at == LOOKED_AT_MAX:
             return Page(tuple(shown), job.order + 1)
-        if state.jobs.get(job.id) is job and _matches(job, command):
+        if state.jobs.get(job.id) is job and fits(job, wanted):
             shown.append(_view(state, job, policy))
     return Page(tuple(shown), None)
 
@@ -101,17 +103,6 @@ def status(state: State, policy: Policy) -> Status:
     totals = asdict(state.totals)
     died = totals.pop("died")
     return Status(state.lsn, counts, tuple(queues), totals, died, unknown, policy.storage_full)
-
-
-def _matches(job: Job, command: List) -> bool:
-    terms = job.terms
-    return (
-        (command.state is None or job.state is command.state)
-        and (command.queue is None or terms.queue == command.queue)
-        and (command.kind is None or terms.kind == command.kind)
-        and (command.tag is None or command.tag in terms.tags)
-        and (command.reason is None or (job.trail is not None and job.trail.reason == command.reason))
-    )
 
 
 def _view(state: State, job: Job, policy: Policy) -> JobView:

@@ -17,7 +17,16 @@ from beaver_actors.codec.wire import GapPush
 from beaver_actors.codec.wire_decode import Form, encode, in_form
 from beaver_actors.codec.wire_events import event_push, events_push, status_push
 from beaver_actors.codec.wire_watch import WatchEvents
-from beaver_actors.core.facts import Fact, JobEnqueued, QueuePaused, QueueResumed
+from beaver_actors.core.facts import (
+    OPERATION_FACTS,
+    Fact,
+    JobEnqueued,
+    OperationAdvanced,
+    OperationEnded,
+    OperationStarted,
+    QueuePaused,
+    QueueResumed,
+)
 from beaver_actors.server.places import Place
 from beaver_actors.server.ports import Connection
 from beaver_actors.server.service import Service
@@ -26,6 +35,8 @@ FACTS_READ = 1000
 """Facts looked at between two turns of the loop."""
 
 QUEUE_FACTS = (QueuePaused, QueueResumed)
+OTHER_FACTS = (*QUEUE_FACTS, *OPERATION_FACTS)
+"""Facts that are about no job."""
 
 PUSH_BYTES = 1024 * 1024
 """An `events` message is sent when it has grown to this, however few events are in it."""
@@ -130,14 +141,14 @@ async def _wanted(
         (lsn, fact)
         for lsn, fact in enumerate(facts, first_lsn)
         if (names is None or type(fact) in names)
-        and (job_ids is None or (fact[0] in job_ids and not isinstance(fact, QUEUE_FACTS)))
+        and (job_ids is None or (fact[0] in job_ids and not isinstance(fact, OTHER_FACTS)))
     ]
     if watch.kind is None and watch.queue is None:
         return passed
     for fact in facts:
         if isinstance(fact, JobEnqueued):
             service.places.learn(fact)
-    places = await service.places.find(fact[0] for _, fact in passed if not isinstance(fact, QUEUE_FACTS))
+    places = await service.places.find(fact[0] for _, fact in passed if not isinstance(fact, OTHER_FACTS))
     return [(lsn, fact) for lsn, fact in passed if _belongs(watch, fact, places)]
 
 
@@ -145,5 +156,7 @@ def _belongs(watch: WatchEvents, fact: Fact, places: dict[str, Place | None]) ->
     """Whether the fact is about the kind and queue asked for, or about a job that nobody can place."""
     if isinstance(fact, QUEUE_FACTS):
         return watch.kind is None and fact.queue == watch.queue
+    if isinstance(fact, OperationStarted | OperationAdvanced | OperationEnded):
+        return False
     place = places[fact.job_id]
     return place is None or (watch.kind in (None, place.kind) and watch.queue in (None, place.queue))

@@ -118,6 +118,38 @@ async def changing(target: Target) -> None:
             expect(isinstance(reply["lsn"], int), f"{word}: expected lsn to be a number")
 
 
+async def operating(target: Target) -> None:
+    """An operation does what is asked to all jobs that fit and to no others, counts exactly, and is harmless
+    to repeat; one that nobody knows cannot be stopped."""
+    async with target.connect() as peer:
+        kind, other = target.fresh("kind"), target.fresh("kind")
+        names = [target.fresh("job") for _ in range(3)]
+        jobs = [{"kind": each, "id": name} for each, name in zip((kind, kind, other), names, strict=True)]
+        await peer.done("enqueue", jobs=jobs)
+        await peer.done("cancel", job_ids=names)
+        wanted = {"state": "cancelled", "kind": kind, "operation_id": target.fresh("job")}
+        started = await peer.done("operate", word="delete", **wanted)
+        expect(isinstance(started["lsn"], int), f"expected lsn to be a number, got {started['lsn']!r}")
+        await peer.refused("conflict", "operate", word="retry", **wanted)
+        shown = started["operation"]
+        for _ in range(600):
+            if shown["state"] != "running":
+                break
+            await trio.sleep(0.05)
+            shown = (await peer.done("operate", word="delete", **wanted))["operation"]
+        counts = (shown["state"], shown["changed"], shown["refused"])
+        expect(counts == ("completed", 2, 0), f"expected two deleted jobs, got {shown!r}")
+        one = (await peer.done("operations", operation_id=wanted["operation_id"]))["operations"]
+        expect(one == [shown], f"expected {[shown]}, got {one!r}")
+        await peer.refused("not_found", "get", job_id=names[0])
+        left = (await peer.done("get", job_id=names[2]))["job"]["state"]
+        expect(left == "cancelled", f"a job of another kind is {left!r}")
+        stopped = (await peer.done("stop", operation_id=wanted["operation_id"]))["operation"]
+        expect(stopped == shown, f"stopped after its end it is {stopped!r}")
+        await peer.refused("not_found", "stop", operation_id=target.fresh("job"))
+        await peer.done("delete", job_ids=[names[2]])
+
+
 async def pausing(target: Target) -> None:
     """A paused queue says so; an unknown one can be paused, and not resumed."""
     async with target.connect() as peer:
@@ -367,6 +399,21 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "bad_request", "job_id", {}),
     ("get", "bad_request", "job_id", {"job_id": ""}),
     ("get", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
+    ("operate", "bad_request", "word", {}),
+    ("operate", "bad_request", "word", {"word": "explode"}),
+    ("operate", "bad_request", "state", {"word": "retry", "state": "pending"}),
+    ("operate", "bad_request", "state", {"word": "delete", "state": "in_flight"}),
+    ("operate", "bad_request", "error_type", {"word": "retry", "error_type": ""}),
+    ("operate", "bad_request", "finished_after", {"word": "retry", "finished_after": "yesterday"}),
+    (
+        "operate",
+        "bad_request",
+        "created_before",
+        {"word": "retry", "created_after": "2026-01-01T00:00:00Z", "created_before": "2026-01-01T00:00:00Z"},
+    ),
+    ("operate", "bad_request", "operation_id", {"word": "retry", "operation_id": "a b"}),
+    ("operations", "not_found", "nobody.at.all", {"operation_id": "nobody.at.all"}),
+    ("stop", "bad_request", "operation_id", {"operation_id": ""}),
     ("explain", "bad_request", "job_id", {"job_id": "a b"}),
     ("explain", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
     ("list", "bad_request", "state", {"state": "asleep"}),
@@ -409,7 +456,7 @@ async def hold(peer: Peer, table: tuple[tuple[str, str, str, dict[str, Any]], ..
 
 
 CHECKS = (
-    enqueue_and_get, repeating_is_harmless, explaining, listing, changing, pausing, status_and_workers,
-    replies_in_order, graphs, events, status_pushes, both_forms, garbage, refusals, subscriptions_are_bounded,
-    large_messages_end_the_connection,
+    enqueue_and_get, repeating_is_harmless, explaining, listing, changing, operating, pausing,
+    status_and_workers, replies_in_order, graphs, events, status_pushes, both_forms, garbage, refusals,
+    subscriptions_are_bounded, large_messages_end_the_connection,
 )  # fmt: skip

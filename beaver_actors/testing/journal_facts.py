@@ -26,6 +26,9 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
     JobUnblocked,
+    OperationAdvanced,
+    OperationEnded,
+    OperationStarted,
     QueuePaused,
     QueueResumed,
 )
@@ -43,6 +46,7 @@ from beaver_actors.core.job import (
     Terms,
     Unique,
 )
+from beaver_actors.core.operation import Operation
 from beaver_actors.core.state import State, Totals
 from beaver_actors.core.transitions import TRANSITIONS
 
@@ -89,13 +93,24 @@ def state_after(facts: list[Fact]) -> State:
     return state
 
 
-def essence(state: State) -> tuple[int, int, list[Job], list[tuple[str, bool, int]], Totals]:
+def essence(
+    state: State,
+) -> tuple[int, int, list[Job], list[tuple[str, bool, int]], Totals, list[Operation]]:
     """All of a state that is not derived, for comparison; jobs in their order."""
     queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
-    return state.lsn, state.time_ms, list(state.jobs.values()), queues, state.totals
+    return (
+        state.lsn,
+        state.time_ms,
+        list(state.jobs.values()),
+        queues,
+        state.totals,
+        list(state.operations.values()),
+    )
 
 
 def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
+    if state.lsn % 257 == 256:
+        return _operation(state, at_ms)
     if random.random() < 0.05:
         return random.choice((QueuePaused, QueueResumed))(random.choice(TERMS).queue, at_ms)
     if not state.jobs or (random.random() < 0.35 and not is_full):
@@ -107,6 +122,19 @@ def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
         return JobEnqueued(f"job-{state.lsn}", at_ms, terms, args, run_at_ms, extras)
     job = random.choice(list(state.jobs.values()))
     return _about(random, job, random.choice(_KINDS[job.state]), at_ms)
+
+
+def _operation(state: State, at_ms: int) -> Fact:
+    """Now and then an operation begins, gets on and ends, whatever it does; nothing is drawn for it."""
+    running = [one for one in state.operations.values() if one.state == "running"]
+    if len(running) < 2:
+        name = f"operation-{state.lsn}"
+        times = (None, at_ms, at_ms, None)
+        return OperationStarted(name, at_ms, "retry", JobState.DEAD, "q", "größe", "a", "poison", "E", *times)
+    oldest = running[0]
+    if oldest.looked_at < oldest.to_look_at:
+        return OperationAdvanced(oldest.id, at_ms, (oldest.cursor + oldest.lsn) // 2, 1, state.lsn % 2, 0)
+    return OperationEnded(oldest.id, at_ms, "completed" if state.lsn % 2 else "stopped")
 
 
 def _extras(lsn: int, expires_at_ms: int | None) -> Extras | None:

@@ -25,6 +25,7 @@ from beaver_actors.core.job import (
     Terms,
     Unique,
 )
+from beaver_actors.core.operation import OPERATION_WORDS, Wanted
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
 TIME_MS_MAX = 253_402_300_799_999
@@ -118,12 +119,20 @@ def facts() -> SearchStrategy[Fact]:
         "job_id": names, "queue": names, "at_ms": times_ms, "terms": terms(), "args": json_objects,
         "run_at_ms": times_ms, "retry_at_ms": times_ms, "extras": extras(st.none() | times_ms),
         "worker_id": names, "deadline_ms": st.none() | times_ms, "lease_ms": leases_ms, "fence": lsns,
+        "operation": names, "word": st.sampled_from(OPERATION_WORDS),
+        "state": st.none() | st.sampled_from(JobState),
+        "kind": st.none() | names, "tag": st.none() | names, "error_type": st.none() | names,
+        "created_after_ms": st.none() | times_ms, "created_before_ms": st.none() | times_ms,
+        "finished_after_ms": st.none() | times_ms, "finished_before_ms": st.none() | times_ms,
+        "cursor": lsns, "looked_at": lsns, "changed": lsns, "refused": lsns,
+        "how": st.sampled_from(["completed", "stopped"]),
         "progress": json_texts, "result": st.none() | json_texts, "error": errors,
         "blocked": st.booleans(),
     }  # fmt: skip
     reasons = {
         "JobCancelled": st.sampled_from([None, "replaced", "parent_failed"]),
         "JobDied": st.sampled_from(["max_attempts", "poison", "expired", "rejected"]),
+        "OperationStarted": st.none() | names,
         "JobDeleted": st.sampled_from(["request", "retention"]),
     }
 
@@ -132,6 +141,14 @@ def facts() -> SearchStrategy[Fact]:
         return st.builds(fact, **own)
 
     return st.one_of(*map(one, FACTS))
+
+
+WANTED = st.builds(
+    Wanted,
+    state=st.sampled_from([JobState.DEAD, JobState.CANCELLED]),
+    queue=st.none() | QUEUES,
+    kind=st.none() | KINDS,
+)
 
 
 def commands(
@@ -167,6 +184,9 @@ def commands(
         st.builds(c.Get, job_ids),
         st.builds(c.Explain, job_ids),
         st.builds(c.List, state=st.none() | st.sampled_from(JobState), limit=st.integers(1, 5)),
+        st.builds(c.StartOperation, names, st.sampled_from(OPERATION_WORDS), WANTED),
+        st.builds(c.StopOperation, names),
+        st.builds(c.ListOperations, st.none() | names),
         st.just(c.Tick()),
         st.just(c.Count()),
     )

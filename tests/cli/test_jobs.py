@@ -47,6 +47,31 @@ def test_a_job_is_explained(beaver: Beaver) -> None:
     assert beaver("jobs", "explain", "nobody").code == 4
 
 
+def test_dead_jobs_are_put_back_and_forgotten_by_the_server(beaver: Beaver) -> None:
+    """By example: a filter by kind and error type, waiting for the end, the list of operations."""
+    for number in range(3):
+        queue = "letters" if number else "letters.other"
+        beaver("enqueue", "demo.fail", "-q", queue, "--max-attempts", 1, "--wait")
+    every = beaver("jobs", "list", "-q", "letters", "--state", "dead", "--json")
+    error_type = every.json_lines()[0]["errors"][-1]["type"]
+    found = beaver("jobs", "list", "-q", "letters", "--error-type", error_type, "--json")
+    assert ids(found) == ids(every)
+    assert len(ids(found)) == 2
+    beaver("queues", "pause", "letters")
+    done = beaver("jobs", "retry", "--all", "-q", "letters", "--error-type", error_type, "--wait")
+    assert done.code == 0
+    assert done.out.startswith("completed: 2 jobs put back")
+    assert ids(beaver("jobs", "list", "-q", "letters", "--state", "pending", "--json")) == ids(every)
+    assert beaver("jobs", "purge", "-q", "letters.other").code == 2
+    purged = beaver("jobs", "purge", "-q", "letters.other", "--yes", "--wait", "--json").json()
+    assert (purged["state"], purged["changed"]) == ("completed", 1)
+    assert purged["id"] in beaver("operations", "list").out
+    assert beaver("operations", "stop", purged["id"], "--json").json() == purged
+    assert beaver("operations", "wait", purged["id"]).out.startswith("completed: 1 job deleted")
+    assert beaver("operations", "stop", "nobody").code == 4
+    assert beaver("jobs", "retry", "--wait").code == 2
+
+
 def test_a_list_can_be_narrowed(beaver: Beaver) -> None:
     """By example: every condition by itself and together."""
     one = enqueue(beaver, "--queue", "narrow", "--tag", "red")

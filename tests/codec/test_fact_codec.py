@@ -38,6 +38,9 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
     JobUnblocked,
+    OperationAdvanced,
+    OperationEnded,
+    OperationStarted,
     QueuePaused,
     QueueResumed,
 )
@@ -75,6 +78,9 @@ def test_every_fact_has_a_code_for_ever() -> None:
         14: "QueuePaused",
         15: "QueueResumed",
         16: "JobUnblocked",
+        24: "OperationStarted",
+        25: "OperationAdvanced",
+        26: "OperationEnded",
     }
     assert set(FACT_CODES.values()) == set(FACTS) == set(get_args(Fact))
 
@@ -234,6 +240,9 @@ SAMPLES: list[Any] = [
     QueuePaused("q", 1),
     QueueResumed("q", 1),
     JobUnblocked("a", 1, 2),
+    OperationStarted("o", 1, "retry", JobState.DEAD, "q", "k", "t", "poison", "E", 1, 2, 3, 4),
+    OperationAdvanced("o", 1, 5, 4, 3, 1),
+    OperationEnded("o", 1, "stopped"),
 ]
 
 

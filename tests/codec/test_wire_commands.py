@@ -20,11 +20,15 @@ from beaver_actors.core.commands import (
     Explain,
     Get,
     List,
+    ListOperations,
     Pause,
     Resume,
     Retry,
+    StartOperation,
+    StopOperation,
 )
 from beaver_actors.core.job import JobState
+from beaver_actors.core.operation import Wanted
 
 LIMITS = Limits()
 
@@ -46,6 +50,22 @@ def command(fields: str) -> Command:
             '"type":"list","state":"dead","queue":"q","kind":"k","tag":"t","reason":"poison","limit":1,"after":9',
             List(JobState.DEAD, "q", "k", "t", "poison", 1, 9),
         ),
+        (
+            '"type":"list","error_type":"E","created_after":"1970-01-01T00:00:01Z",'
+            '"finished_before":"1970-01-01T00:00:02Z"',
+            List(error_type="E", created_after_ms=1000, finished_before_ms=2000),
+        ),
+        (
+            '"type":"operate","word":"delete","operation_id":"o","kind":"k"',
+            StartOperation("o", "delete", Wanted(JobState.DEAD, kind="k")),
+        ),
+        (
+            '"type":"operate","word":"retry","operation_id":"o","state":"cancelled"',
+            StartOperation("o", "retry", Wanted(JobState.CANCELLED)),
+        ),
+        ('"type":"operations"', ListOperations()),
+        ('"type":"operations","operation_id":"o"', ListOperations("o")),
+        ('"type":"stop","operation_id":"o"', StopOperation("o")),
         ('"type":"cancel","job_ids":["a","b"]', Cancel(("a", "b"))),
         ('"type":"retry","job_ids":["a"]', Retry(("a",))),
         ('"type":"delete","job_ids":["a"]', Delete(("a",))),

@@ -42,6 +42,7 @@ from beaver_actors.core.job import JobState
 LIMITS = Limits()
 KNOWN = (
     "enqueue, get, explain, list, status, subscribe, unsubscribe, cancel, retry, delete, pause, resume, "
+    "operate, operations, stop, "
     "register, ready, heartbeat, report, deregister, workers"
 )
 

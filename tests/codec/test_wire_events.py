@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from beaver_actors.codec.wire import EventPush, EventsPush
 from beaver_actors.codec.wire_decode import decode_reply
 from beaver_actors.codec.wire_events import event_json, event_object, event_push, events_push
+from beaver_actors.codec.wire_objects import WantedObject
 from beaver_actors.core.facts import (
     EVENT_NAMES,
     Fact,
@@ -28,16 +29,21 @@ from beaver_actors.core.facts import (
     JobSnoozed,
     JobStarted,
     JobUnblocked,
+    OperationAdvanced,
+    OperationEnded,
+    OperationStarted,
     QueuePaused,
     QueueResumed,
 )
-from beaver_actors.core.job import Extras, JobError, Terms, Unique
+from beaver_actors.core.job import Extras, JobError, JobState, Terms, Unique
 from beaver_actors.testing.strategies import facts
 
 T = 1_788_249_600_000
 AT, LATER = "2026-09-01T08:00:00.000Z", "2026-09-01T08:00:01.000Z"
 ERROR = JobError("ValueError", "bad", "Traceback")
 TOLD = {"type": "ValueError", "message": "bad", "traceback": "Traceback"}
+
+NO_CONDITION: dict[str, object] = dict.fromkeys(WantedObject.__struct_fields__)
 
 EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     (
@@ -78,6 +84,15 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     (JobDeleted("j", T, "retention"), {"job_id": "j", "reason": "retention"}),
     (QueuePaused("q", T), {"queue": "q"}),
     (QueueResumed("q", T), {"queue": "q"}),
+    (
+        OperationStarted("o", T, "retry", JobState.DEAD, kind="k", finished_after_ms=T),
+        {
+            "operation": "o", "word": "retry",
+            "wanted": NO_CONDITION | {"state": "dead", "kind": "k", "finished_after": AT},
+        },
+    ),
+    (OperationAdvanced("o", T, 9, 5, 3, 1), {"operation": "o", "looked_at": 5, "changed": 3, "refused": 1}),
+    (OperationEnded("o", T, "completed"), {"operation": "o", "how": "completed"}),
 ]  # fmt: skip
 
 

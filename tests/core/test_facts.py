@@ -10,6 +10,7 @@ from beaver_actors.core.facts import (
     EVENT_NAMES,
     FACTS,
     JOB_FACTS,
+    OPERATION_FACTS,
     Fact,
     JobCancelRequested,
     JobFact,
@@ -20,8 +21,10 @@ from beaver_actors.testing.playbook import named
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
 def test_a_fact_says_first_what_it_is_about_and_then_when(fact: type[Fact]) -> None:
-    """P10: one job or one queue, and the time of the decision: replay and stream read these by position."""
-    assert fact._fields[:2] == ("job_id" if fact in JOB_FACTS else "queue", "at_ms")
+    """P10: one job, queue or operation, and the time of the decision: replay and stream read these by
+    position."""
+    other = "operation" if fact in OPERATION_FACTS else "queue"
+    assert fact._fields[:2] == ("job_id" if fact in JOB_FACTS else other, "at_ms")
 
 
 def test_the_lists_of_facts_are_complete() -> None:

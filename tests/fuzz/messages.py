@@ -28,6 +28,13 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"type": "enqueue", "jobs": [DEEP_JOB]},
     {"type": "get", "job_id": "a"},
     {"type": "explain", "job_id": "a"},
+    {
+        "type": "operate", "word": "retry", "operation_id": "o", "state": "dead", "kind": "k", "queue": "q",
+        "tag": "t", "reason": "poison", "error_type": "E", "created_after": "2026-09-01T08:00:00Z",
+        "finished_before": "2026-09-01T08:00:00Z",
+    },
+    {"type": "operations", "operation_id": "o"},
+    {"type": "stop", "operation_id": "o"},
     {"type": "get", "job_id": "deep"},
     {"type": "list"},
     {"type": "list", "state": "pending", "queue": "default", "kind": "work", "limit": 2, "after": 9},

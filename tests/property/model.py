@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from beaver_actors.core.commands import Enqueue, Lease, NewJob, Policy, Report
 from beaver_actors.core.job import Extras, JobError, Terms, Unique
+from beaver_actors.core.operation import Wanted
 from beaver_actors.core.outcome import (
     Crashed,
     Failed,
@@ -62,6 +63,27 @@ class ModelJob:
     """How the latest attempt ended, if its worker said so and nobody changed anything since."""
 
 
+ERROR_TYPES = {"a": "KeyError", "b": "OSError"}
+"""Of the errors that the machine's workers report, by what they say."""
+STEP_JOBS = 2
+"""Jobs that one step of an operation changes, in the machine."""
+
+
+@dataclass
+class ModelOperation:
+    word: str
+    wanted: Wanted
+    began: int
+    """The how-manieth fact began it."""
+    left: int
+    """Jobs that were enqueued by a later fact than this are still to be looked at."""
+    to_look_at: int
+    looked_at: int = 0
+    changed: int = 0
+    refused: int = 0
+    state: str = "running"
+
+
 class Model:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -70,6 +92,7 @@ class Model:
         self.jobs: dict[str, ModelJob] = {}
         self.paused: set[str] = set()
         self.turns: dict[str, int] = {}
+        self.operations: dict[str, ModelOperation] = {}
 
     def state(self, job: ModelJob) -> str:
         if job.stands != "waiting":
@@ -466,6 +489,70 @@ class Model:
                     due[job.id] = "deleted"
                     excess -= 1
         return due
+
+    def start(self, operation_id: str, word: str, wanted: Wanted) -> str | None:
+        """A refusal's code, if there is one."""
+        known = self.operations.get(operation_id)
+        if known is not None:
+            return None if (known.word, known.wanted) == (word, wanted) else "conflict"
+        self.facts += 1
+        self.operations[operation_id] = ModelOperation(word, wanted, self.facts, 0, len(self.jobs))
+        return None
+
+    def stop(self, operation_id: str) -> None:
+        operation = self.operations[operation_id]
+        if operation.state == "running":
+            self.facts += 1
+            operation.state = "stopped"
+
+    def meant(self, job: ModelJob, operation: ModelOperation) -> bool:
+        wanted = operation.wanted
+        error = job.errors[-1][2] if job.errors else None
+        return (
+            job.finished_as <= operation.began
+            and wanted.state == self.state(job)
+            and wanted.queue in (None, job.terms.queue)
+            and wanted.reason in (None, job.reason)
+            and wanted.error_type in (None, error and ERROR_TYPES.get(error))
+            and (wanted.created_before_ms is None or job.created_ms < wanted.created_before_ms)
+            and (wanted.finished_after_ms is None or (job.finished_ms or 0) >= wanted.finished_after_ms)
+        )
+
+    def steppable(self) -> list[str]:
+        return [
+            operation_id
+            for operation_id, operation in self.operations.items()
+            if operation.state == "running" and not (self.policy.storage_full and operation.word == "retry")
+        ]
+
+    def step(self) -> tuple[list[str], list[str]]:
+        """Go on with one operation; returns the jobs it changes, in order, and what is told of it."""
+        able = self.steppable()
+        if not able:
+            return [], []
+        name = min(able, key=lambda one: (self.operations[one].looked_at, self.operations[one].began))
+        operation = self.operations[name]
+        chosen: list[str] = []
+        left = [job for job in self.jobs.values() if operation.left < job.order <= operation.began]
+        looked_at = 0
+        for job in left:
+            if len(chosen) == STEP_JOBS:
+                break
+            looked_at += 1
+            operation.left = job.order
+            if self.meant(job, operation):
+                chosen.append(job.id)
+        judge = self.retry if operation.word == "retry" else self.delete
+        done = [job_id for job_id in chosen if judge(job_id)[0]]
+        operation.looked_at += looked_at
+        operation.changed += len(done)
+        operation.refused += len(chosen) - len(done)
+        told = [name] if looked_at else []
+        if looked_at == len(left):
+            operation.state = "completed"
+            told.append(name)
+        self.facts += len(told)
+        return done, told
 
     def tick(self, order: Iterable[str], error: JobError) -> None:
         """Do what time demands, in this order: it decides who finished first."""

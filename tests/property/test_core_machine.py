@@ -13,12 +13,15 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from beaver_actors.core import operations
 from beaver_actors.core.answers import (
     Changed,
     Enqueued,
     Explained,
     Finished,
     Leased,
+    Operated,
+    Operations,
     Page,
     Refused,
     Status,
@@ -36,6 +39,7 @@ from beaver_actors.core.commands import (
     Finish,
     Lease,
     List,
+    ListOperations,
     NewJob,
     Pause,
     Policy,
@@ -44,6 +48,8 @@ from beaver_actors.core.commands import (
     Report,
     Resume,
     Retry,
+    StartOperation,
+    StopOperation,
     Tick,
 )
 from beaver_actors.core.decide import decide
@@ -71,6 +77,7 @@ from beaver_actors.core.job import (
     Terms,
     Unique,
 )
+from beaver_actors.core.operation import OPERATION_WORDS, OperationWord, Wanted
 from beaver_actors.core.outcome import (
     Crashed,
     Failed,
@@ -83,7 +90,7 @@ from beaver_actors.core.outcome import (
     TimedOut,
 )
 from beaver_actors.testing.playbook import Playbook, canonical, named
-from tests.property.model import Model, ModelJob
+from tests.property.model import STEP_JOBS, Model, ModelJob
 
 # Few names and short times, so that jobs meet, collide and run out at the same millisecond.
 KINDS = ("knit", "weave")
@@ -134,6 +141,19 @@ NEW_JOBS = st.builds(
     | st.builds(Extras, SOON_MS, st.none() | UNIQUE, PARENTS, st.sampled_from(ON_PARENT_FAILURE)),
     on_conflict=st.sampled_from(ON_CONFLICT),
 )
+WANTED = st.builds(
+    Wanted,
+    state=st.none(),
+    kind=st.none(),
+    tag=st.none(),
+    created_after_ms=st.none(),
+    finished_before_ms=st.none(),
+    queue=st.none() | st.none() | st.sampled_from(QUEUES),
+    reason=st.sampled_from([None, None, None, "max_attempts", "rejected"]),
+    error_type=st.sampled_from([None, None, None, "KeyError", "OSError"]),
+    created_before_ms=st.none() | st.none() | st.integers(0, 60),
+    finished_after_ms=st.none() | st.none() | st.integers(0, 60),
+)
 POLICIES = st.builds(
     Policy,
     served_kinds=st.sampled_from([frozenset(KINDS), frozenset(KINDS[:1])]),
@@ -154,6 +174,7 @@ POLICIES = st.builds(
 class CoreMachine(RuleBasedStateMachine):
     @initialize(policy=POLICIES, jobs=st.lists(NEW_JOBS, min_size=2, max_size=6))
     def begin(self, policy: Policy, jobs: list[NewJob]) -> None:
+        self.step_jobs, operations.STEP_JOBS_MAX = operations.STEP_JOBS_MAX, STEP_JOBS
         self.book = Playbook(policy, now_ms=1)
         self.model = Model(policy)
         self.model.now_ms = 1
@@ -400,10 +421,53 @@ class CoreMachine(RuleBasedStateMachine):
         due = self.model.demands()
         answer = self.do(Tick())
         assert isinstance(answer, Ticked)
-        order = [fact[0] for fact in self.book.facts[: len(due)]]
-        assert sorted(order) == sorted(due)
-        self.model.tick(order, OVERRUN)
-        self.follow(len(due))
+        if due:
+            order = [fact[0] for fact in self.book.facts[: len(due)]]
+            assert sorted(order) == sorted(due)
+            self.model.tick(order, OVERRUN)
+            self.follow(len(due))
+        else:
+            before = self.model.facts
+            done, told = self.model.step()
+            own = self.model.facts - before
+            order = [fact[0] for fact in self.book.facts[:own]]
+            assert [name for name in order if name in done] == done
+            assert order[len(order) - len(told) :] == told
+            self.follow(own)
+        assert answer.more == bool(self.model.steppable())
+
+    @rule(
+        number=st.integers(0, 5),
+        word=st.sampled_from(OPERATION_WORDS),
+        state=st.sampled_from([JobState.DEAD, JobState.CANCELLED, JobState.COMPLETED]),
+        wanted=WANTED,
+    )
+    def operate(self, number: int, word: OperationWord, state: JobState, wanted: Wanted) -> None:
+        """Many jobs are to be put back or deleted; ticks will do it, and crashes come between them."""
+        if word == "retry" and state is JobState.COMPLETED:
+            state = JobState.DEAD
+        operation_id = f"operation-{number}"
+        wanted = wanted._replace(state=state)
+        expected = self.model.start(operation_id, word, wanted)
+        answer = self.do(StartOperation(operation_id, word, wanted))
+        if expected is None:
+            assert isinstance(answer, Operated)
+            assert answer.lsn == self.model.facts
+            assert answer.operation == self.book.state.operations[operation_id]
+        else:
+            assert isinstance(answer, Refused)
+            assert answer.code == expected
+
+    @precondition(lambda self: bool(self.model.operations))
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        operation_id = data.draw(st.sampled_from(sorted(self.model.operations)))
+        answer = self.do(StopOperation(operation_id))
+        self.model.stop(operation_id)
+        assert isinstance(answer, Operated)
+        assert answer.operation.state == self.model.operations[operation_id].state
+        shown = self.do(ListOperations(operation_id))
+        assert shown == Operations((answer.operation,))
 
     @rule(begun=st.integers(0, 3), known=st.booleans(), data=st.data())
     def crash(self, begun: int, known: bool, data: st.DataObject) -> None:
@@ -493,7 +557,7 @@ class CoreMachine(RuleBasedStateMachine):
             )
             assert one.answer == other.answer
             if isinstance(command, Tick):  # which of two overdue jobs is named first is not promised
-                assert sorted(named(one.facts)) == sorted(named(other.facts))
+                assert sorted(named(one.facts)) == sorted(named(other.facts)), (one.facts, other.facts)
             else:
                 assert named(one.facts) == named(other.facts)
 
@@ -504,10 +568,19 @@ class CoreMachine(RuleBasedStateMachine):
         live = {job_id: _shown(self.book.job(job_id)) for job_id in list(self.book.state.jobs)}
         assert live == {job_id: _expected(self.model, job) for job_id, job in self.model.jobs.items()}
         assert self.book.state.lsn == self.model.facts == len(self.book.log)
+        fields = ("word", "wanted", "to_look_at", "looked_at", "changed", "refused", "state")
+        shown, expected = (
+            {name: [getattr(one, field) for field in fields] for name, one in operations.items()}
+            for operations in (self.book.state.operations, self.model.operations)
+        )
+        assert shown == expected
 
     def teardown(self) -> None:
-        if hasattr(self, "book"):
-            self.rebuild()
+        try:
+            if hasattr(self, "book"):
+                self.rebuild()
+        finally:
+            operations.STEP_JOBS_MAX = getattr(self, "step_jobs", operations.STEP_JOBS_MAX)
 
 
 def _shown(job: Job) -> dict[str, object]:
