@@ -17,7 +17,19 @@ import trio
 from beaver_actors.actors.wal_writer import Append, Message as WalMessage
 from beaver_actors.core.answers import Answer, Leased, Ticked
 from beaver_actors.core.carry import carry_out, is_settled
-from beaver_actors.core.commands import Cancel, Command, Enqueue, Lease, Policy, Serving, StartOperation
+from beaver_actors.core.commands import (
+    Cancel,
+    Command,
+    Enqueue,
+    Lease,
+    PauseSchedule,
+    Policy,
+    RemoveSchedule,
+    ResumeSchedule,
+    Serving,
+    SetSchedule,
+    StartOperation,
+)
 from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobCancelRequested
@@ -33,6 +45,9 @@ BATCH_MAX = 256
 APPEND_BYTES_MAX = 4 * 1024 * 1024
 """Argument bytes that one append may carry before it is sent on, so that large jobs do not pile up into one
 giant write."""
+
+
+_ABOUT_SCHEDULES = frozenset({SetSchedule, RemoveSchedule, PauseSchedule, ResumeSchedule})
 
 
 class Request(NamedTuple):
@@ -97,6 +112,8 @@ class Signals:
     """The same for attempts on other machines."""
     taken: Signal[int] = field(default_factory=Signal)
     """Fences of attempts that time has ended, not their workers; rung once that is durable."""
+    schedules: Signal[None] = field(default_factory=Signal)
+    """A schedule was set or removed."""
     due: Signal[None] = field(default_factory=Signal)
     """Something waits for a time sooner than was known at the last tick."""
 
@@ -219,6 +236,8 @@ class _JobManager:
         """Fold what was decided, and keep the answer for the disk to let go."""
         state = self._state
         facts = carry_out(state, decision.facts, self._now_ms)
+        if type(request.command) in _ABOUT_SCHEDULES and facts:
+            self._signals.schedules.ring(None)
         if type(request.command) is Cancel:
             for fact in decision.facts:
                 if type(fact) is JobCancelRequested:

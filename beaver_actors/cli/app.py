@@ -20,6 +20,7 @@ from beaver_actors.cli.operations import operations
 from beaver_actors.cli.options import DEBUG, debug_option
 from beaver_actors.cli.queues import queues
 from beaver_actors.cli.run import run
+from beaver_actors.cli.schedules import schedules
 from beaver_actors.cli.status import status
 from beaver_actors.cli.tail import tail
 from beaver_actors.cli.worker import worker
@@ -28,7 +29,7 @@ from beaver_actors.cli.workers import workers
 SECTIONS = {
     "The server": ("run", "config"),
     "Workers on other machines": ("worker", "workers"),
-    "Jobs": ("enqueue", "jobs", "queues", "operations"),
+    "Jobs": ("enqueue", "jobs", "queues", "schedules", "operations"),
     "Watching": ("status", "tail"),
     "Data directory, without a server": ("log", "verify"),
 }
@@ -75,7 +76,9 @@ def beaver(context: click.Context) -> None:
         context.color = False
 
 
-for command in (run, config, worker, workers, enqueue, jobs, queues, operations, status, tail, log, verify):
+for command in (
+    run, config, worker, workers, enqueue, jobs, queues, schedules, operations, status, tail, log, verify,
+):  # fmt: skip
     beaver.add_command(command)
 
 

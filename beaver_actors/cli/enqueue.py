@@ -197,16 +197,18 @@ def _one(kind: str, fields: dict[str, Any], job_bytes_max: int) -> NewJob:
     for name, value in given.items():
         match name:
             case "args" | "meta":
-                job[name] = _object(name, value)
+                job[name] = object_option(name, value)
             case "backoff":
                 is_rule = value.lstrip().startswith("{")
                 job[name] = (
-                    _object(name, value) if is_rule else {"kind": "fixed", "delay": _number_or_text(value)}
+                    object_option(name, value)
+                    if is_rule
+                    else {"kind": "fixed", "delay": number_or_text(value)}
                 )
             case "timeout":
-                job[name] = None if value == "none" else _number_or_text(value)
+                job[name] = None if value == "none" else number_or_text(value)
             case "delay" | "retention" | "unique_for":
-                job[name] = _number_or_text(value)
+                job[name] = number_or_text(value)
             case "job_id":
                 job["id"] = value
             case _:
@@ -241,7 +243,8 @@ def _many(file: str, job_bytes_max: int) -> list[NewJob]:
     return [job for _, job in jobs]
 
 
-def _object(name: str, text: str) -> Any:
+def object_option(name: str, text: str) -> Any:
+    """The value of an option that is JSON. Raises click.UsageError."""
     try:
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -252,7 +255,7 @@ def _object(name: str, text: str) -> Any:
     return value
 
 
-def _number_or_text(text: str) -> float | str:
+def number_or_text(text: str) -> float | str:
     """A bare number is seconds; the server's rules judge everything else."""
     return float(text) if text.replace(".", "", 1).isdecimal() else text
 

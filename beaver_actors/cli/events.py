@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from beaver_actors.cli.exits import Exit, Failure
-from beaver_actors.cli.text import clock_time, compact, cut, to_ms
+from beaver_actors.cli.text import clock_time, compact, cut, duration, to_ms
 from beaver_actors.client.views import Event, Gap
 from beaver_actors.codec.wire_objects import WantedObject
 from beaver_actors.core.facts import EVENT_NAMES
@@ -30,7 +30,8 @@ def event_line(event: Event) -> str:
     """The event with its position, the local time, whom it is about, and what else it says."""
     name = click.style(event.event.ljust(NAME_WIDTH), fg=COLOURS.get(event.event))
     at = click.style(clock_time(to_ms(event.at)), fg="bright_black")
-    about = "" if event.job_id is None else f"  {cut(event.job_id)}"
+    whom = event.job_id or event.schedule
+    about = "" if whom is None else f"  {cut(whom)}"
     return f"{event.lsn:>9}  {at}  {name}{about}" + "".join(f"  {detail}" for detail in _details(event))
 
 
@@ -70,6 +71,18 @@ def _details(event: Event) -> Iterator[str]:
         yield f"depends_on={cut(','.join(event.depends_on))}"
     if event.blocked:
         yield "blocked"
+    if event.cron is not None:
+        yield f"cron={cut(event.cron)}" + (f" {cut(event.tz)}" if event.tz else "")
+    if event.every is not None:
+        yield f"every={duration(event.every * 1000)}"
+    if event.paused:
+        yield "paused"
+    if event.nominal_at is not None:
+        yield f"for={clock_time(to_ms(event.nominal_at))}"
+    if event.fired_job_id is not None:
+        yield f"job={cut(event.fired_job_id)}"
+    if event.times is not None:
+        yield f"times={event.times}"
     if event.worker_id is not None:
         yield f"worker={cut(event.worker_id)}"
     if event.operation is not None:

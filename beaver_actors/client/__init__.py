@@ -47,6 +47,7 @@ from beaver_actors.client.views import (
     OperationInfo,
     Page,
     Reason,
+    ScheduleInfo,
     Status,
     WorkerInfo,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "QueueFull",
     "Reason",
     "Refused",
+    "ScheduleInfo",
     "Status",
     "StatusStream",
     "StorageFull",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar, Unpack, overload
 
 from beaver_actors.client import questions
+from beaver_actors.client.async_schedules import Schedules
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
 from beaver_actors.client.graphs import Graph
@@ -158,6 +159,11 @@ class Client:
     async def workers(self) -> Sequence[WorkerInfo]:
         """Show the workers on other machines, those with most jobs first."""
         return await self._ask(questions.workers())
+
+    @property
+    def schedules(self) -> Schedules[Job[Any]]:
+        """What the server does by itself at given times: list, set, delete, pause, resume, trigger."""
+        return Schedules(self._ask, lambda accepted: Job(self, accepted))
 
     async def cancel(self, job_ids: Iterable[str]) -> Sequence[Change]:
         """Stop jobs; running ones are asked to stop. Returns what became of each, in order."""

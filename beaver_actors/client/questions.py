@@ -20,6 +20,7 @@ from beaver_actors.client.views import (
     JobInfo,
     OperationInfo,
     Page,
+    ScheduleInfo,
     Status,
     WorkerInfo,
     read_part,
@@ -27,6 +28,7 @@ from beaver_actors.client.views import (
 from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
+    DeleteScheduleRequest,
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
@@ -35,16 +37,22 @@ from beaver_actors.codec.wire import (
     OperateRequest,
     OperationsRequest,
     PauseRequest,
+    PauseScheduleRequest,
     Request,
     ResumeRequest,
+    ResumeScheduleRequest,
     RetryRequest,
+    SchedulesRequest,
+    SetScheduleRequest,
     StatusRequest,
     StopRequest,
+    TriggerScheduleRequest,
     WorkersRequest,
 )
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
 from beaver_actors.codec.wire_objects import Receipt, StatusObject
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
 from beaver_actors.core.job import DeadReason, JobState
@@ -67,6 +75,7 @@ RETRY_SECONDS: Final = 1.0
 
 ChangeWord = Literal["cancel", "retry", "delete"]
 QueueWord = Literal["pause", "resume"]
+ScheduleWord = Literal["delete", "pause", "resume"]
 
 
 class Question(NamedTuple, Generic[T]):
@@ -265,6 +274,40 @@ def status() -> Question[Status]:
 def workers() -> Question[tuple[WorkerInfo, ...]]:
     """Show the workers on other machines."""
     return Question(WorkersRequest(id=""), lambda ok: read_part(tuple[WorkerInfo, ...], ok.workers))
+
+
+def schedules(name: str | None, next_times: int) -> Question[tuple[ScheduleInfo, ...]]:
+    """Show all schedules, or one, each with so many of its next times."""
+    request = SchedulesRequest(id="", name=name, next=next_times)
+    return Question(request, lambda ok: read_part(tuple[ScheduleInfo, ...], ok.schedules))
+
+
+def set_schedule(schedule: NewScheduleObject) -> Question[Change]:
+    """Have this schedule."""
+    return Question(SetScheduleRequest(id="", schedule=schedule), lambda ok: _changes(ok)[0])
+
+
+def schedule_change(word: ScheduleWord, name: str) -> Question[Change]:
+    """Delete, pause or resume a schedule."""
+    requests: dict[str, type[DeleteScheduleRequest | PauseScheduleRequest | ResumeScheduleRequest]] = {
+        "delete": DeleteScheduleRequest,
+        "pause": PauseScheduleRequest,
+        "resume": ResumeScheduleRequest,
+    }
+    return Question(requests[word](id="", name=name), lambda ok: _changes(ok)[0])
+
+
+def trigger_schedule(name: str, job_id: str) -> Question[Accepted]:
+    """Bring a job of this schedule now, under this id."""
+
+    def read(ok: Ok) -> Accepted:
+        (receipt,) = read_part(tuple[Receipt, ...], ok.jobs)
+        if ok.lsn is UNSET:
+            raise ProtocolError("the server accepted a job without saying where")
+        # Its `job_enqueued` comes before the `schedule_fired` that tells of it.
+        return Accepted(receipt.id, receipt.duplicate, None if receipt.duplicate else ok.lsn)
+
+    return Question(TriggerScheduleRequest(id="", name=name, job_id=job_id), read)
 
 
 def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple[Change, ...]]]:

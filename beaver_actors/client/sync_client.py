@@ -29,6 +29,7 @@ from beaver_actors.client.new_jobs import (
     described,
 )
 from beaver_actors.client.questions import Accepted, JobFilter, Patience, Question
+from beaver_actors.client.sync_schedules import Schedules
 from beaver_actors.client.sync_transport import Transport
 from beaver_actors.client.views import (
     Change,
@@ -169,6 +170,11 @@ class Client:
     def workers(self) -> Sequence[WorkerInfo]:
         """Show the workers on other machines, those with most jobs first."""
         return self._ask(questions.workers())
+
+    @property
+    def schedules(self) -> Schedules[Job[Any]]:
+        """What the server does by itself at given times: list, set, delete, pause, resume, trigger."""
+        return Schedules(self._ask, lambda accepted: Job(self, accepted))
 
     def cancel(self, job_ids: Iterable[str]) -> Sequence[Change]:
         """Stop jobs; running ones are asked to stop. Returns what became of each, in order."""

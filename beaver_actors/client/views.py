@@ -26,6 +26,7 @@ from beaver_actors.codec.wire_objects import (
     StatusObject,
     WantedObject,
 )
+from beaver_actors.codec.wire_schedule_objects import ScheduleObject
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import BecauseReason, WaitReason
 from beaver_actors.core.job import FINISHED, EndReason, JobState, OnParentFailure, UniqueUntil
@@ -44,6 +45,10 @@ WorkerInfo: TypeAlias = WorkerObject
 
 OperationInfo: TypeAlias = OperationObject
 """An operation on many jobs at one moment, as the protocol has it."""
+
+
+ScheduleInfo: TypeAlias = ScheduleObject
+"""A schedule at one moment, as the protocol has it."""
 
 
 class AttemptFailure(Struct, frozen=True, kw_only=True):
@@ -160,7 +165,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What has happened to one job or queue. Fields that an event does not have are None."""
+    """What has happened to one job, queue or schedule. Fields that an event does not have are None."""
 
     lsn: int
     """Its position in the log."""
@@ -193,6 +198,15 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     changed: int | None = None
     refused: int | None = None
     how: str | None = None
+    schedule: str | None = None
+    cron: str | None = None
+    every: int | float | None = None
+    tz: str | None = None
+    paused: bool | None = None
+    source: str | None = None
+    nominal_at: datetime | None = None
+    fired_job_id: str | None = None
+    times: int | None = None
 
 
 class Gap(Struct, frozen=True):
@@ -291,6 +305,15 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
             changed=_given(item.changed),
             refused=_given(item.refused),
             how=_given(item.how),
+            schedule=_given(item.schedule),
+            cron=_given(item.cron),
+            every=_given(item.every),
+            tz=_given(item.tz),
+            paused=_given(item.paused),
+            source=_given(item.source),
+            nominal_at=_time(item.nominal_at),
+            fired_job_id=_given(item.fired_job_id),
+            times=_given(item.times),
         )
     except ValueError as error:
         raise ProtocolError(f"the server sent an event that cannot be read: {error}") from None

@@ -7,17 +7,23 @@ not understood to the last field is refused, never skipped. This file knows noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from io import BytesIO
-from typing import Any, NamedTuple, NoReturn, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
-import cbor2
 import msgspec
 
 from beaver_actors.codec.extras_codec import MoreRow, contradiction, extras_from, more_values, trimmed
-from beaver_actors.codec.ranges import Time, beyond, beyond_in_terms
+from beaver_actors.codec.packing import (
+    CodecError as CodecError,
+    convert,
+    dump,
+    load,
+    pack_terms,
+    unpack_terms,
+)
+from beaver_actors.codec.ranges import Time, beyond
+from beaver_actors.codec.schedule_codec import PackedScheduleFired, PackedScheduleSet, pack_plan, unpack_plan
 from beaver_actors.core.facts import (
     EVENT_NAMES,
     Fact,
@@ -40,6 +46,9 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.core.job import Extras, Terms
 
@@ -63,13 +72,18 @@ FACT_CODES: Mapping[int, type[Fact]] = {
     24: OperationStarted,
     25: OperationAdvanced,
     26: OperationEnded,
+    17: ScheduleSet,
+    18: ScheduleRemoved,
+    19: ScheduleFired,
 }
 """Numbers on disk. Never change or reuse one; a new fact takes the next."""
 
 _CODE_OF: Mapping[type[Fact], int] = {fact: code for code, fact in FACT_CODES.items()}
 _ENQUEUED = _CODE_OF[JobEnqueued]
+_SCHEDULE_SET, _SCHEDULE_FIRED = _CODE_OF[ScheduleSet], _CODE_OF[ScheduleFired]
 _STARTED = _CODE_OF[JobStarted]
 _TERMS, _EXTRAS = JobEnqueued._fields.index("terms"), JobEnqueued._fields.index("extras")
+_PLAN = ScheduleSet._fields.index("plan")
 _GROWN = frozenset({JobEnqueued, JobStarted, JobCancelled, JobRetried})
 """Facts that have a last field which the first release did not know."""
 _ERROR_AT = {fact: fact._fields.index("error") for fact in FACT_CODES.values() if "error" in fact._fields}
@@ -80,13 +94,6 @@ _BYTES_AT = {
     if name in ("args", "progress", "result")
 }
 _BYTES = frozenset({bytes, type(None)})
-_DEPTH_MAX = 8  # batch, fact, error: three are in use
-
-T = TypeVar("T")
-
-
-class CodecError(ValueError):
-    """Bytes or values that are not what the format says; the text names the fact and the field."""
 
 
 def encode_facts(facts: Sequence[Fact]) -> bytes:
@@ -116,6 +123,8 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
                 terms = fact[_TERMS]
             extras = fact[_EXTRAS]
             values = (*fact[:_TERMS], packed, *fact[_TERMS + 1 : _EXTRAS], *_split_extras(extras))
+        elif kind is ScheduleSet:
+            values = (*fact[:_PLAN], pack_plan(fact[_PLAN]), *fact[_PLAN + 1 :])
         group = groups.get(kind)
         if group is None:
             group = groups[kind] = [], []
@@ -160,6 +169,10 @@ def decode_facts(body: bytes) -> list[Fact]:
         if code == _ENQUEUED:
             _check_extras(facts)
             facts = _unpacked_enqueued(facts)
+        elif code == _SCHEDULE_SET:
+            facts = [ScheduleSet._make(_unpacked_plan(fact)) for fact in facts]
+        elif code == _SCHEDULE_FIRED:
+            facts = list(map(ScheduleFired._make, facts))
         if len(groups) == 1:
             return facts
         for place, fact in zip(places, facts, strict=True):
@@ -182,7 +195,7 @@ def _checked(code: int, places: Sequence[int], values: Sequence[Sequence[Any]]) 
             where = f"facts[{place}] ({EVENT_NAMES[fact_type]})"
             convert(value, _ROWS.get(code, fact_type), where, fact_type._fields)
         raise
-    if code != _ENQUEUED and (found := beyond(facts)):
+    if code not in _ROWS and (found := beyond(facts)):
         position, name = found
         raise CodecError(f"facts[{places[position]}] ({EVENT_NAMES[FACT_CODES[code]]}).{name}: out of range")
     return facts
@@ -203,6 +216,10 @@ def _unpacked_enqueued(packed: Sequence[_PackedEnqueued]) -> list[Fact]:
     columns = (job_ids, map(times.get, ats), map(known_terms.get, terms), args)
     extras = map(extras_from, expiries, more)
     return list(map(_new_enqueued, zip(*columns, map(times.get, run_ats, run_ats), extras, strict=True)))
+
+
+def _unpacked_plan(packed: PackedScheduleSet) -> tuple[Any, ...]:
+    return (*packed[:_PLAN], unpack_plan(packed.plan), *packed[_PLAN + 1 :])
 
 
 def _check_extras(packed: Sequence[_PackedEnqueued]) -> None:
@@ -234,133 +251,12 @@ class _PackedEnqueued(NamedTuple):
     more: MoreRow | None = None
 
 
-_ROWS: Mapping[int, type[Any]] = {_ENQUEUED: _PackedEnqueued}
+_ROWS: Mapping[int, type[Any]] = {
+    _ENQUEUED: _PackedEnqueued,
+    _SCHEDULE_SET: PackedScheduleSet,
+    _SCHEDULE_FIRED: PackedScheduleFired,
+}
 _LIST_OF: Mapping[int, Any] = {
     code: list[_ROWS.get(code, fact)]  # type: ignore[misc]  # a value, no annotation
     for code, fact in FACT_CODES.items()
 }
-
-# Equal terms are packed once and unpacked once: a backlog has few different ones, and jobs share the value.
-_TERMS_KEPT = 10_000
-_packed: dict[Terms, bytes] = {}
-_unpacked: dict[bytes, Terms] = {}
-
-
-def pack_terms(terms: Terms) -> bytes:
-    """Terms as CBOR bytes of their own, without the trailing fields that have their default value.
-
-    Raises:
-        CodecError: not terms that a job can have.
-    """
-    if type(terms) is not Terms:
-        raise CodecError(f"terms: expected terms, got {type(terms).__name__}")
-    try:
-        packed = _packed.get(terms)
-    except TypeError as error:  # a list among them
-        raise CodecError(f"terms: {error}") from None
-    if packed is None:
-        fields = list(terms)
-        while fields and Terms._fields[len(fields) - 1] in Terms._field_defaults:
-            name = Terms._fields[len(fields) - 1]
-            if fields[-1] != Terms._field_defaults[name]:
-                break
-            fields.pop()
-        packed = dump(fields)
-        if unpack_terms(packed) != terms:
-            raise CodecError("these terms would not come back as they are")
-        if len(_packed) >= _TERMS_KEPT:
-            _packed.clear()
-        _packed[terms] = packed
-    return packed
-
-
-def unpack_terms(packed: object) -> Terms:
-    """The terms in these bytes.
-
-    Raises:
-        CodecError: not bytes, or not terms that a job can have.
-    """
-    if type(packed) is not bytes:
-        raise CodecError(f"terms: expected bytes, got {type(packed).__name__}")
-    terms = _unpacked.get(packed)
-    if terms is None:
-        terms = convert(load(packed), Terms, "terms", Terms._fields)
-        if name := beyond_in_terms(terms):
-            raise CodecError(f"terms.{name}: out of range")
-        if len(_unpacked) >= _TERMS_KEPT:
-            _unpacked.clear()
-        _unpacked[packed] = terms
-    return terms
-
-
-def dump(value: object) -> bytes:
-    """One value as CBOR.
-
-    Raises:
-        CodecError: CBOR cannot hold it.
-    """
-    try:
-        return cbor2.dumps(value)
-    except (cbor2.CBOREncodeError, UnicodeEncodeError, RecursionError) as error:
-        raise CodecError(f"cannot be encoded: {error}") from error
-
-
-def load(data: bytes) -> Any:
-    """The one CBOR value in these bytes: numbers of at most 64 bits, text, bytes, arrays, null and booleans.
-
-    Raises:
-        CodecError: cut short, trailing bytes, tags, indefinite lengths, or nested too deep.
-    """
-    stream = BytesIO(data)
-    try:
-        value = cbor2.CBORDecoder(
-            stream,
-            tag_hook=_refuse,
-            semantic_decoders=_REFUSED,
-            max_depth=_DEPTH_MAX,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        ).decode()
-    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
-        raise CodecError(f"not sound CBOR: {error}") from error
-    if stream.tell() != len(data):
-        raise CodecError(f"{len(data) - stream.tell()} trailing bytes")
-    return value
-
-
-def convert(value: object, target: type[T], where: str, fields: Sequence[str] = ()) -> T:
-    """Check `value` against `target`, to the last field.
-
-    Args:
-        where: what the value is, for the message.
-        fields: names for the numbers of the outermost array.
-
-    Raises:
-        CodecError: the place, what was expected and what came.
-    """
-    try:
-        return msgspec.convert(value, target, builtin_types=(bytes,))
-    except msgspec.ValidationError as error:
-        expected, numbers = _split(error)
-        path = [f"[{number}]" for number in numbers]
-        if fields and numbers:
-            path[0] = f".{fields[numbers[0]]}"
-        raise CodecError(f"{where}{''.join(path)}: {expected}") from None
-
-
-def _split(error: msgspec.ValidationError) -> tuple[str, list[int]]:
-    """The library's message without its quotes, and the array positions it names."""
-    expected, _, path = str(error).replace("`", "").partition(" - at $")
-    return expected, [int(number) for number in re.findall(r"\[(\d+)\]", path)]
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise ValueError("a tag, which the format does not use")
-
-
-_REFUSED: Mapping[int, Any] = dict.fromkeys(
-    # Those that the library would act on by itself: times, big numbers, fractions, shared values, patterns.
-    (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799),
-    _refuse,
-)

@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from beaver_actors.codec.extras_codec import MoreRow, contradiction, extras_from, more_values, trimmed
-from beaver_actors.codec.fact_codec import CodecError, convert, dump, load, pack_terms, unpack_terms
 from beaver_actors.codec.operation_codec import (
     OperationRow,
     odd_operations,
     operation_from,
     operation_row,
 )
+from beaver_actors.codec.packing import CodecError, convert, dump, load, pack_terms, unpack_terms
 from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX, Lsn, Time
+from beaver_actors.codec.schedule_codec import ScheduleRow, schedule_row, schedules_from
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_checks import misfit
 from beaver_actors.core.job import (
@@ -91,6 +92,7 @@ class RootRow(NamedTuple):
     died: dict[str, Lsn]
     queues: list[QueueRow]
     operations: tuple[OperationRow, ...] = ()
+    schedules: tuple[ScheduleRow, ...] = ()
 
 
 class TrailRow(NamedTuple):
@@ -184,9 +186,12 @@ def _chunks(state: State) -> Iterator[bytes]:
     totals = asdict(state.totals)
     died = totals.pop("died")
     queues = [QueueRow(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
-    operations = [operation_row(operation) for operation in state.operations.values()]
-    # What came later is left out while there is none of it.
-    yield dump([state.time_ms, totals, died, queues, *([operations] if operations else [])])
+    root: list[Any] = [state.time_ms, totals, died, queues]
+    root.append([operation_row(operation) for operation in state.operations.values()])
+    root.append([schedule_row(schedule) for schedule in state.schedules.values()])
+    while not root[-1] and len(root) > 4:
+        root.pop()  # what came later is left out while there is none of it
+    yield dump(root)
     jobs: list[Job] = []
     size = 0
     for job in state.jobs.values():
@@ -267,7 +272,9 @@ def _read_chunks(read: Callable[[int], bytes], crc: int) -> Iterator[bytes]:
 
 
 def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
-    time_ms, totals, died, queues, operations = convert(load(chunk), RootRow, "chunk 0")
+    time_ms, totals, died, queues, operations, schedules = convert(
+        load(chunk), RootRow, "chunk 0", RootRow._fields
+    )
     unknown = totals.keys() - {field.name for field in fields(Totals)}
     if unknown:
         raise CodecError(f"chunk 0: unknown totals {sorted(unknown)}")
@@ -281,6 +288,7 @@ def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
         queues={row.name: Queue(*row) for row in queues},
         totals=Totals(**totals, died=died),
         operations={row.id: operation_from(row) for row in operations},
+        schedules=schedules_from(schedules, header.lsn),
     )
 
 

@@ -18,10 +18,12 @@ from beaver_actors.codec.wire_fields import (
     ERROR_TYPE_CHARS_MAX,
     ID_PATTERN,
     KIND_PATTERN,
+    NEXT_MAX,
     PAGE_JOBS_MAX,
     PID_MAX,
     QUEUE_PATTERN,
     REPORTS_MAX,
+    SCHEDULE_PATTERN,
     TAG_CHARS_MAX,
     TIME,
     WORKER_KINDS_MAX,
@@ -35,6 +37,7 @@ from beaver_actors.codec.wire_fields import (
     Lsn,
     QueueName,
     RequestId,
+    ScheduleName,
     Seconds,
     Slots,
     WorkerId,
@@ -48,6 +51,7 @@ from beaver_actors.codec.wire_objects import (
     OperationObject,
     StatusObject,
 )
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.codec.wire_worker_objects import (
     LeasedJobObject,
     ProgressObject,
@@ -259,6 +263,61 @@ class DeregisterRequest(_Request, tag="deregister"):
     """The worker ends, and runs nothing any more: what it still holds goes back, without using an attempt."""
 
 
+class SetScheduleRequest(_Request, tag="set_schedule"):
+    """Have this schedule from now on, or as this from now on. Reply: `changes` and `lsn`."""
+
+    schedule: NewScheduleObject
+
+
+class DeleteScheduleRequest(_Request, tag="delete_schedule"):
+    """Forget this schedule; its jobs stay. Reply: `changes` and `lsn`."""
+
+    name: ScheduleName
+
+
+class PauseScheduleRequest(_Request, tag="pause_schedule"):
+    """Let this schedule bring no more jobs. Reply: `changes` and `lsn`."""
+
+    name: ScheduleName
+
+
+class ResumeScheduleRequest(_Request, tag="resume_schedule"):
+    """Let this schedule bring jobs again; what was due meanwhile is not made up for. Reply: `changes` and
+    `lsn`."""
+
+    name: ScheduleName
+
+
+class TriggerScheduleRequest(_Request, tag="trigger_schedule"):
+    """Bring a job of this schedule now, whether paused or not. Reply: `jobs`, one `Receipt`, and `lsn`."""
+
+    name: ScheduleName
+    job_id: Annotated[
+        str | None,
+        about("Chosen by the client, which makes repeating the request harmless.", pattern=ID_PATTERN),
+    ] = None
+
+
+class SchedulesRequest(_Request, tag="schedules"):
+    """Show all schedules, or one. Reply: `schedules`."""
+
+    name: Annotated[str | None, about("Only this one.", pattern=SCHEDULE_PATTERN)] = None
+    next: Annotated[
+        int,
+        about("How many of the next times to show; more than one with a name.", minimum=0, maximum=NEXT_MAX),
+    ] = 1
+
+
+ScheduleRequest: TypeAlias = (
+    SetScheduleRequest
+    | DeleteScheduleRequest
+    | PauseScheduleRequest
+    | ResumeScheduleRequest
+    | TriggerScheduleRequest
+    | SchedulesRequest
+)
+
+
 class WorkersRequest(_Request, tag="workers"):
     """Show the workers on other machines. Reply: `workers`."""
 
@@ -285,6 +344,12 @@ Request: TypeAlias = (
     | ReportRequest
     | DeregisterRequest
     | WorkersRequest
+    | SetScheduleRequest
+    | DeleteScheduleRequest
+    | PauseScheduleRequest
+    | ResumeScheduleRequest
+    | TriggerScheduleRequest
+    | SchedulesRequest
 )
 
 
@@ -293,7 +358,9 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
 
     re: str
     lsn: Lsn | UnsetType = UNSET
-    jobs: Annotated[Raw | UnsetType, about("enqueue: `Receipt`s; list: `JobObject`s.")] = UNSET
+    jobs: Annotated[Raw | UnsetType, about("enqueue, trigger_schedule: `Receipt`s; list: `JobObject`s.")] = (
+        UNSET
+    )
     next: Annotated[int | UnsetType | None, about("list: `after` of the next page; null at the end.")] = UNSET
     job: Annotated[Raw | UnsetType, about("get: a `JobObject`.")] = UNSET
     explanation: Annotated[Raw | UnsetType, about("explain: an `ExplanationObject`.")] = UNSET
@@ -320,6 +387,7 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     ] = UNSET
     reports: list[ReportReceipt] | UnsetType = UNSET
     workers: Annotated[Raw | UnsetType, about("workers: `WorkerObject`s.")] = UNSET
+    schedules: Annotated[Raw | UnsetType, about("schedules: `ScheduleObject`s.")] = UNSET
 
 
 class Error(Struct, kw_only=True, tag_field="type", tag="error"):

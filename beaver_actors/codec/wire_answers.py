@@ -215,6 +215,7 @@ def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:
         dead_reasons=status.died,
         unknown_kinds=status.unknown_kinds,
         storage_full=status.storage_full,
+        schedules=status.schedules,
         draining=node.draining,
         version=node.version,
         started_at=time_text(node.started_ms),

@@ -10,7 +10,14 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from beaver_actors.codec.wire_errors import WireError
-from beaver_actors.codec.wire_fields import DEPTH_MAX, ID_PATTERN, KIND_PATTERN, QUEUE_PATTERN, TAG_CHARS_MAX
+from beaver_actors.codec.wire_fields import (
+    DEPTH_MAX,
+    ID_PATTERN,
+    KIND_PATTERN,
+    QUEUE_PATTERN,
+    SCHEDULE_PATTERN,
+    TAG_CHARS_MAX,
+)
 from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.durations import parse_duration_ms, shown
 
@@ -19,6 +26,7 @@ C = TypeVar("C", bound=str)
 
 _is_id = re.compile(ID_PATTERN).fullmatch
 _is_kind = re.compile(KIND_PATTERN).fullmatch
+_is_schedule = re.compile(SCHEDULE_PATTERN).fullmatch
 _is_queue = re.compile(QUEUE_PATTERN).fullmatch
 _JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACES_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -49,6 +57,13 @@ def check_queue(text: str, path: str) -> str:
     """A queue's name."""
     if not _is_queue(text):
         refuse(f"{path}: expected 1 to 128 of the characters A-Z a-z 0-9 _ . : -, got {shown(text)}")
+    return text
+
+
+def check_schedule(text: str, path: str) -> str:
+    """A schedule's name; the ids of its jobs begin with it."""
+    if not _is_schedule(text):
+        refuse(f"{path}: expected 1 to 100 of the characters A-Z a-z 0-9 _ . : -, got {shown(text)}")
     return text
 
 

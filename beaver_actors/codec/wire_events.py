@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 from beaver_actors.codec.wire_objects import EventError, EventObject
 from beaver_actors.codec.wire_operations import wanted_object
 from beaver_actors.codec.wire_times import time_text
+from beaver_actors.core.durations import seconds
 from beaver_actors.core.facts import (
     EVENT_NAMES,
     Fact,
@@ -35,6 +36,10 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFact,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.core.job import JobError
 from beaver_actors.core.operation import Wanted
@@ -111,6 +116,10 @@ def event_object(lsn: int, fact: Fact) -> EventObject:
     if isinstance(fact, OperationStarted | OperationAdvanced | OperationEnded):
         event.operation = fact.operation
         _fill_operation(event, fact)
+        return event
+    if isinstance(fact, ScheduleSet | ScheduleRemoved | ScheduleFired):
+        event.schedule = fact.schedule
+        _fill_schedule(event, fact)
         return event
     event.job_id = fact.job_id
     fill = _FILL.get(type(fact))
@@ -203,6 +212,23 @@ def _fill_unblocked(event: EventObject, fact: JobUnblocked) -> None:
 
 def _fill_deleted(event: EventObject, fact: JobDeleted) -> None:
     event.reason = fact.reason
+
+
+def _fill_schedule(event: EventObject, fact: ScheduleFact) -> None:
+    match fact:
+        case ScheduleSet(plan=plan):
+            event.kind, event.queue = plan.terms.kind, plan.terms.queue
+            event.cron = UNSET if plan.cron is None else plan.cron
+            event.every = UNSET if plan.every_ms is None else seconds(plan.every_ms)
+            event.tz = UNSET if plan.cron is None else plan.tz
+            event.paused, event.source = fact.paused, fact.source
+        case ScheduleRemoved():
+            event.reason = fact.reason
+        case ScheduleFired():
+            event.nominal_at = _time_or_unset(fact.nominal_ms)
+            event.fired_job_id = UNSET if fact.job_id is None else fact.job_id
+            event.reason = fact.reason or UNSET
+            event.times = fact.times if fact.job_id is None else UNSET
 
 
 _FILL: dict[type[Fact], Callable[[EventObject, Any], None]] = {

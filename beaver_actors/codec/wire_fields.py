@@ -11,6 +11,8 @@ from beaver_actors.core.facts import EVENT_NAMES
 ID_PATTERN = "^[!-~]{1,200}$"
 KIND_PATTERN = "^[A-Za-z0-9_.:-]{1,200}$"
 QUEUE_PATTERN = "^[A-Za-z0-9_.:-]{1,128}$"
+SCHEDULE_PATTERN = "^[A-Za-z0-9_.:-]{1,100}$"
+NEXT_MAX = 100
 REQUEST_ID_CHARS_MAX = 200
 PRIORITY_MAX = 100
 ATTEMPTS_MAX = 1000
@@ -64,6 +66,7 @@ Tag = Annotated[str, about("Any text.", minLength=1, maxLength=TAG_CHARS_MAX)]
 EventName = Annotated[str, about("The name of a fact.", enum=sorted(EVENTS))]
 Kind = Annotated[str, about("Which handler runs the job.", pattern=KIND_PATTERN)]
 QueueName = Annotated[str, about("A queue's name.", pattern=QUEUE_PATTERN)]
+ScheduleName = Annotated[str, about("A schedule's name.", pattern=SCHEDULE_PATTERN)]
 Fence = Annotated[
     int, about("The lease: its position in the log, which only grows.", minimum=1, maximum=LSN_MAX)
 ]

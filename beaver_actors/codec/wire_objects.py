@@ -357,6 +357,7 @@ class StatusObject(Struct, kw_only=True):
     dead_reasons: Annotated[dict[str, int], about("Jobs that ever died, by reason.")]
     unknown_kinds: Annotated[dict[str, int], about("Pending jobs of kinds that no worker can run.")]
     storage_full: bool
+    schedules: int = 0
     draining: bool
     version: str
     started_at: Annotated[str, about("When this server started.", **TIME)]
@@ -374,14 +375,16 @@ class EventError(Struct, kw_only=True):
 
 
 class EventObject(Struct, kw_only=True, omit_defaults=True):
-    """What has happened to one job or queue. Fields that an event does not have are left out."""
+    """What has happened to one job, queue or schedule. Fields that an event does not have are left out."""
 
     lsn: Lsn
     event: EventName
     at: Time
     job_id: str | UnsetType = UNSET
-    queue: Annotated[str | UnsetType, about("job_enqueued, queue_paused, queue_resumed.")] = UNSET
-    kind: Annotated[str | UnsetType, about("job_enqueued.")] = UNSET
+    queue: Annotated[str | UnsetType, about("job_enqueued, queue_paused, queue_resumed, schedule_set.")] = (
+        UNSET
+    )
+    kind: Annotated[str | UnsetType, about("job_enqueued, schedule_set.")] = UNSET
     priority: Annotated[int | UnsetType, about("job_enqueued.")] = UNSET
     tags: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has any.")] = UNSET
     args: Annotated[Raw | UnsetType, about("job_enqueued.")] = UNSET
@@ -404,7 +407,27 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     result: Annotated[Raw | UnsetType, about("job_completed; null for nothing.")] = UNSET
     error: EventError | UnsetType = UNSET
     reason: Annotated[
-        str | UnsetType, about("job_died, job_deleted; job_cancelled, if nobody asked for it.")
+        str | UnsetType,
+        about(
+            "job_died, job_deleted, schedule_removed; job_cancelled, if nobody asked for it; schedule_fired, "
+            "if no job came of it."
+        ),
+    ] = UNSET
+    schedule: Annotated[
+        str | UnsetType, about("schedule_set, schedule_removed, schedule_fired: its name.")
+    ] = UNSET
+    cron: Annotated[str | UnsetType, about("schedule_set, if it has one.")] = UNSET
+    every: Annotated[int | float | UnsetType, about("schedule_set, if it has one: seconds.")] = UNSET
+    tz: Annotated[str | UnsetType, about("schedule_set, with cron.")] = UNSET
+    paused: Annotated[bool | UnsetType, about("schedule_set.")] = UNSET
+    source: Annotated[str | UnsetType, about("schedule_set: request, code or config.")] = UNSET
+    nominal_at: Annotated[
+        str | UnsetType, about("schedule_fired: the time that had come; not if asked for by hand.", **TIME)
+    ] = UNSET
+    fired_job_id: Annotated[str | UnsetType, about("schedule_fired: the job that came of it.")] = UNSET
+    times: Annotated[
+        int | UnsetType,
+        about("schedule_fired without a job: how many times of the schedule this is about, up to that one."),
     ] = UNSET
     operation: Annotated[str | UnsetType, about("operation_…: its id.")] = UNSET
     word: Annotated[OperationWord | UnsetType, about("operation_started.")] = UNSET

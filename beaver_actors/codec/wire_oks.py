@@ -13,6 +13,7 @@ from msgspec import Struct
 from beaver_actors.codec.wire import (
     CancelRequest,
     DeleteRequest,
+    DeleteScheduleRequest,
     DeregisterRequest,
     EnqueueRequest,
     ExplainRequest,
@@ -22,14 +23,19 @@ from beaver_actors.codec.wire import (
     OperateRequest,
     OperationsRequest,
     PauseRequest,
+    PauseScheduleRequest,
     ReadyRequest,
     RegisterRequest,
     ReportRequest,
     ResumeRequest,
+    ResumeScheduleRequest,
     RetryRequest,
+    SchedulesRequest,
+    SetScheduleRequest,
     StatusRequest,
     StopRequest,
     SubscribeRequest,
+    TriggerScheduleRequest,
     UnsubscribeRequest,
     WorkersRequest,
 )
@@ -42,6 +48,7 @@ from beaver_actors.codec.wire_objects import (
     Receipt,
     StatusObject,
 )
+from beaver_actors.codec.wire_schedule_objects import ScheduleObject
 from beaver_actors.codec.wire_worker_objects import ReportReceipt, WorkerLimits, WorkerObject
 
 
@@ -155,6 +162,12 @@ class WorkersOk(_Ok):
     workers: list[WorkerObject]
 
 
+class SchedulesOk(_Ok):
+    """The schedules, by name."""
+
+    schedules: list[ScheduleObject]
+
+
 OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     EnqueueRequest: (EnqueueOk,),
     GetRequest: (GetOk,),
@@ -177,5 +190,11 @@ OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     ReportRequest: (ReportOk,),
     DeregisterRequest: (DoneOk,),
     WorkersRequest: (WorkersOk,),
+    SetScheduleRequest: (ChangesOk,),
+    DeleteScheduleRequest: (ChangesOk,),
+    PauseScheduleRequest: (ChangesOk,),
+    ResumeScheduleRequest: (ChangesOk,),
+    TriggerScheduleRequest: (EnqueueOk,),
+    SchedulesRequest: (SchedulesOk,),
 }
 """What answers each request that was granted."""

@@ -98,7 +98,8 @@ def _draw() -> Iterator[Setting]:
 def _setting(section: str, field: FieldInfo) -> Setting:
     meta = get_args(field.type)[-1]
     name = f"{section}.{field.encode_name}" if section else field.encode_name
-    return Setting(name, section, field.name, field.default, field.type, meta)
+    default = field.default_factory() if callable(field.default_factory) else field.default
+    return Setting(name, section, field.name, default, field.type, meta)
 
 
 CATALOGUE: dict[str, Setting] = {setting.name: setting for setting in _draw()}

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Meta
 
+from beaver_actors.almanac.timing import check_timing
 from beaver_actors.config.address import parse_address
 from beaver_actors.config.units import (
     DURATION_PATTERN,
@@ -53,6 +54,27 @@ def text(description: str, expected: str) -> Meta:
 def listing(description: str, expected: str) -> Meta:
     """A list of texts; their form is part of the field's type."""
     return Meta(description=description, extra={"expected": expected})
+
+
+def table(description: str) -> Meta:
+    """Schedules by name. When they are due is judged here, what their jobs may have where jobs are known."""
+
+    def read(value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected schedules, each as `name: {{cron: …, kind: …}}`, got {show(value)}")
+        for name, fields in value.items():
+            if not isinstance(name, str):
+                raise ValueError(f"expected schedules by name, got {show(name)}")
+            if not isinstance(fields, dict):
+                raise ValueError(f"{name}: expected the fields of a schedule, got {show(fields)}")
+            try:
+                check_timing(fields.get("cron"), fields.get("every"), fields.get("tz"))
+            except ValueError as error:
+                raise ValueError(f"{name}.{error}") from None
+        return value
+
+    shape = {"type": ["object"], "additionalProperties": {"type": "object"}}
+    return Meta(description=description, extra={"read": read, "shape": shape})
 
 
 def address(description: str) -> Meta:

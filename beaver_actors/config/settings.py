@@ -7,11 +7,22 @@ here; why its default is what it is stands in `configs/default.yaml`, which a te
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from beaver_actors.config.kinds import address, choice, duration, flag, listing, share, size, text, whole
+from beaver_actors.config.kinds import (
+    address,
+    choice,
+    duration,
+    flag,
+    listing,
+    share,
+    size,
+    table,
+    text,
+    whole,
+)
 
 SECOND_MS = 1000
 HOUR_MS = 3600 * SECOND_MS
@@ -142,6 +153,7 @@ class Limits(Section, frozen=True, kw_only=True):
     result_bytes: Annotated[int, size("One job's result.", "1KiB", "64MiB")] = 1 * MIB
     pending_jobs: Annotated[int, whole("Jobs that wait, in all queues.", 1, 10**9)] = 5_000_000
     queue_jobs: Annotated[int, whole("Jobs that wait in one queue.", 1, 10**9)] = 1_000_000
+    schedules: Annotated[int, whole("Schedules, those of code and configuration too.", 0, 100_000)] = 1000
     error_message_chars: Annotated[int, whole("Kept of an error's message.", 100, 1_000_000)] = 10_000
     traceback_chars: Annotated[int, whole("Kept of an error's traceback.", 0, 1_000_000)] = 20_000
 
@@ -188,6 +200,9 @@ class Config(Section, frozen=True, kw_only=True):
     data_dir: Annotated[Path, text("Directory of the log and the snapshots.", "the path of a directory")] = (
         "data"
     )
+    schedules: Annotated[
+        dict[str, Any], table("Schedules by name: cron and tz, or every; kind and what else its jobs have.")
+    ] = field(default_factory=dict)
     workers: Workers = Workers()
     fleet: Fleet = Fleet()
     wal: Wal = Wal()

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from beaver_actors.core.job import AttemptError, EndReason, Extras, JobState, Terms
 from beaver_actors.core.operation import Operation
+from beaver_actors.core.schedule import Plan, ScheduleSource
 
 RefusalCode = Literal[
     "bad_request", "unauthorized", "forbidden", "not_found", "conflict", "not_unique", "lease_lost",
@@ -263,6 +264,40 @@ class Status:
     unknown_kinds: dict[str, int] = field(default_factory=dict)
     """Pending jobs of kinds that no worker can run, by kind."""
     storage_full: bool = False
+    schedules: int = 0
+
+
+class ScheduleView(NamedTuple):
+    """A schedule as it is shown: a copy of `Schedule`, field by field, and the state of its latest job."""
+
+    name: str
+    plan: Plan
+    paused: bool
+    source: ScheduleSource
+    created_ms: int
+    revision: int
+    through_ms: int
+    fired: int
+    skipped: int
+    last_ms: int | None
+    last_job_id: str | None
+    last_job_state: JobState | None
+    """None if there is none, or it was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """The schedules asked for, by name."""
+
+    schedules: tuple[ScheduleView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """The times are dealt with."""
+
+    jobs: int
+    """That came of them."""
 
 
 Answer: TypeAlias = (
@@ -279,4 +314,6 @@ Answer: TypeAlias = (
     | Operated
     | Operations
     | Status
+    | Schedules
+    | Fired
 )

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from beaver_actors.core.job import Extras, JobState, Terms
 from beaver_actors.core.operation import OperationWord, Wanted
 from beaver_actors.core.outcome import Outcome
+from beaver_actors.core.schedule import Plan, ScheduleSource
 
 OnConflict = Literal["reject", "return_existing", "replace"]
 ON_CONFLICT: tuple[OnConflict, ...] = ("reject", "return_existing", "replace")
@@ -201,6 +202,84 @@ class Count:
     """Show the state of the whole queue. Answer: `Status`."""
 
 
+@dataclass(frozen=True, slots=True)
+class SetSchedule:
+    """Have this schedule from now on, or as this from now on. Answer: `Changed`, naming it."""
+
+    schedule: str
+    plan: Plan
+    wall_ms: int
+    """What the wall clock shows, which schedules follow; milliseconds UTC."""
+    paused: bool | None = None
+    """None: as it is; a new one is not."""
+    source: ScheduleSource = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareSchedules:
+    """At a start: these are all the schedules of the code and the configuration. Answer: `Changed`, naming
+    those that are set anew or go."""
+
+    schedules: tuple[SetSchedule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSchedule:
+    """Forget this schedule; its jobs stay. Answer: `Changed`."""
+
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSchedule:
+    """Let this schedule bring no more jobs. Answer: `Changed`."""
+
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSchedule:
+    """Let this schedule bring jobs again. Answer: `Changed`."""
+
+    schedule: str
+    wall_ms: int
+    """As in `SetSchedule`; what was due before is not made up for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSchedule:
+    """Bring a job of this schedule now, paused or not. Answer: `Enqueued`."""
+
+    schedule: str
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListSchedules:
+    """Show all schedules, or one. Answer: `Schedules`."""
+
+    schedule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Times of this schedule have come. Answer: `Fired`; or `Refused`, then they stay due."""
+
+    schedule: str
+    revision: int
+    """They were reckoned for the schedule as of this LSN."""
+    times_ms: tuple[int, ...]
+    """Nominal times since the last one on record, in order: the newest of them, more than one fire may bring
+    jobs for (`CATCH_UP_MAX`) if there are earlier ones."""
+    wall_ms: int
+    """As in `SetSchedule`."""
+    earlier: int = 0
+    """How many others come before those."""
+
+
+ScheduleCommand: TypeAlias = (
+    SetSchedule | DeclareSchedules | RemoveSchedule | PauseSchedule | ResumeSchedule | TriggerSchedule
+)
 Command: TypeAlias = (
     Enqueue
     | Lease
@@ -219,6 +298,9 @@ Command: TypeAlias = (
     | StopOperation
     | ListOperations
     | Count
+    | ScheduleCommand
+    | ListSchedules
+    | Fire
 )
 
 
@@ -248,6 +330,7 @@ class Policy:
     """No room in the log but for outcomes: nothing new is accepted or started (P7)."""
     pending_jobs_max: int = 5_000_000
     queue_jobs_max: int = 1_000_000
+    schedules_max: int = 1_000
     max_rescues: int = 3
     """Deaths of its worker after which a job is taken for poison (P12)."""
     timeout_grace_ms: int = 10_000

@@ -9,32 +9,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from beaver_actors.core import attempts, explain, graphs, kin, operations, upkeep, views
+from beaver_actors.core import attempts, explain, graphs, kin, operations, schedules, upkeep, views
 from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
 from beaver_actors.core.commands import (
     Cancel,
     Command,
     Count,
+    DeclareSchedules,
     Delete,
     Enqueue,
     Explain,
     Finish,
+    Fire,
     Get,
     Lease,
     List,
     ListOperations,
+    ListSchedules,
     NewJob,
     Pause,
+    PauseSchedule,
     Policy,
     Recover,
+    RemoveSchedule,
     Resume,
+    ResumeSchedule,
     Retry,
+    SetSchedule,
     StartOperation,
     StopOperation,
     Tick,
+    TriggerSchedule,
 )
 from beaver_actors.core.decision import Decision, refuse
 from beaver_actors.core.facts import (
@@ -316,4 +325,12 @@ _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] =
     StopOperation: operations.stop,
     ListOperations: operations.listed,
     Count: _count,
+    SetSchedule: schedules.set_schedule,
+    DeclareSchedules: schedules.declare,
+    RemoveSchedule: schedules.remove_schedule,
+    PauseSchedule: schedules.pause_schedule,
+    ResumeSchedule: schedules.resume_schedule,
+    TriggerSchedule: partial(schedules.trigger_schedule, _enqueue),
+    ListSchedules: schedules.list_schedules,
+    Fire: partial(schedules.fire, _enqueue),
 }

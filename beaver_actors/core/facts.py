@@ -1,9 +1,9 @@
 """Facts: what has happened, in the past tense, in the words of the log and of the live stream.
 
-Each fact touches exactly one job, one named queue, or one operation; effects on other jobs are further facts
-in the same atomic batch. A fact's position in the log is its LSN. Facts are tuples, because one is made for
-every step of every job; two facts of different classes with equal fields compare equal, so compare with their
-classes.
+Each fact touches exactly one job, one named queue or schedule, or one operation; effects on other jobs are
+further facts in the same atomic batch. A fact's position in the log is its LSN. Facts are tuples, because one
+is made for every step of every job; two facts of different classes with equal fields compare equal, so
+compare with their classes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,13 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from beaver_actors.core.job import CancelReason, DeadReason, Extras, JobError, JobState, Terms
 from beaver_actors.core.operation import OperationWord
+from beaver_actors.core.schedule import Plan, ScheduleSource
 
 DeleteReason = Literal["request", "retention"]
+RemoveReason = Literal["request", "undeclared"]
+REMOVE_REASONS: tuple[RemoveReason, ...] = ("request", "undeclared")
+SkipReason = Literal["missed", "overlap"]
+SKIP_REASONS: tuple[SkipReason, ...] = ("missed", "overlap")
 
 
 class JobEnqueued(NamedTuple):
@@ -199,6 +204,41 @@ class OperationEnded(NamedTuple):
     how: Literal["completed", "stopped"]
 
 
+class ScheduleSet(NamedTuple):
+    """The schedule is there, as it is told here from now on."""
+
+    schedule: str
+    at_ms: int
+    plan: Plan
+    from_ms: int
+    """Nominal times after this one are its concern."""
+    paused: bool = False
+    source: ScheduleSource = "request"
+
+
+class ScheduleRemoved(NamedTuple):
+    """The schedule is gone; jobs that came of it stay."""
+
+    schedule: str
+    at_ms: int
+    reason: RemoveReason = "request"
+
+
+class ScheduleFired(NamedTuple):
+    """A nominal time of the schedule is dealt with, and with it all before: a job came of it, in the same
+    batch, or none, for a reason."""
+
+    schedule: str
+    at_ms: int
+    nominal_ms: int | None
+    """None: someone asked for a job out of turn."""
+    job_id: str | None
+    reason: SkipReason | None = None
+    """Why no job came of it."""
+    times: int = 1
+    """How many nominal times this stands for, up to this one: those missed in a row are one fact."""
+
+
 JobFact: TypeAlias = (
     JobEnqueued
     | JobStarted
@@ -216,8 +256,9 @@ JobFact: TypeAlias = (
     | JobUnblocked
 )
 QueueFact: TypeAlias = QueuePaused | QueueResumed
+ScheduleFact: TypeAlias = ScheduleSet | ScheduleRemoved | ScheduleFired
 OperationFact: TypeAlias = OperationStarted | OperationAdvanced | OperationEnded
-Fact: TypeAlias = JobFact | QueueFact | OperationFact
+Fact: TypeAlias = JobFact | QueueFact | ScheduleFact | OperationFact
 
 JOB_FACTS: tuple[type[JobFact], ...] = (
     JobEnqueued,
@@ -235,8 +276,9 @@ JOB_FACTS: tuple[type[JobFact], ...] = (
     JobDeleted,
     JobUnblocked,
 )
+SCHEDULE_FACTS: tuple[type[ScheduleFact], ...] = (ScheduleSet, ScheduleRemoved, ScheduleFired)
 OPERATION_FACTS: tuple[type[OperationFact], ...] = (OperationStarted, OperationAdvanced, OperationEnded)
-FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed, *OPERATION_FACTS)
+FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed, *SCHEDULE_FACTS, *OPERATION_FACTS)
 
 EVENT_NAMES: dict[type[Fact], str] = {
     fact: re.sub(r"(?<!^)(?=[A-Z])", "_", fact.__name__).lower() for fact in FACTS

@@ -34,11 +34,15 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.core.families import Families
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import FINISHED, AttemptError, Extras, Job, JobError, JobState, Terms, Trail
 from beaver_actors.core.operation import Operation, Wanted
+from beaver_actors.core.schedule import Schedule
 from beaver_actors.core.state import Queue, State, file_job, let_go
 from beaver_actors.core.transitions import TRANSITIONS
 from beaver_actors.core.unique import holds
@@ -327,6 +331,36 @@ def _running(state: State, fact: OperationFact) -> Operation:
     return operation
 
 
+def _schedule_set(state: State, fact: ScheduleSet) -> None:
+    name, at_ms, plan, from_ms, paused, source = fact
+    known = state.schedules.get(name)
+    if known is None:
+        state.schedules[name] = Schedule(name, plan, paused, source, at_ms, state.lsn, from_ms)
+        return
+    known.plan, known.paused, known.source = plan, paused, source
+    known.revision, known.through_ms = state.lsn, from_ms
+
+
+def _schedule_removed(state: State, fact: ScheduleRemoved) -> None:
+    assert fact.schedule in state.schedules, f"schedule {fact.schedule} removed, which does not exist"
+    del state.schedules[fact.schedule]
+
+
+def _schedule_fired(state: State, fact: ScheduleFired) -> None:
+    name, at_ms, nominal_ms, job_id, reason, times = fact
+    known = state.schedules.get(name)
+    assert known is not None, f"schedule {name} fired, which does not exist"
+    assert (job_id is None) == (reason is not None), f"schedule {name} fired for {job_id}, {reason}"
+    if nominal_ms is not None:
+        assert nominal_ms > known.through_ms, f"schedule {name} fired twice for {nominal_ms}"
+        known.through_ms = nominal_ms
+    if job_id is None:
+        known.skipped += times
+    else:
+        known.fired += 1
+        known.last_ms, known.last_job_id = at_ms if nominal_ms is None else nominal_ms, job_id
+
+
 _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
     JobEnqueued: _enqueued,
     JobStarted: _started,
@@ -347,6 +381,9 @@ _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
     OperationStarted: _operation_started,
     OperationAdvanced: _operation_advanced,
     OperationEnded: _operation_ended,
+    ScheduleSet: _schedule_set,
+    ScheduleRemoved: _schedule_removed,
+    ScheduleFired: _schedule_fired,
 }
 
 

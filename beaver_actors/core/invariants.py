@@ -12,6 +12,7 @@ from beaver_actors.core.families import Families
 from beaver_actors.core.index import lane_key, place
 from beaver_actors.core.job import DEAD_REASONS, FINISHED, WAITING, Job, JobState
 from beaver_actors.core.operation import Operation
+from beaver_actors.core.schedules import is_plan
 from beaver_actors.core.state import State, is_needed
 from beaver_actors.core.unique import holds
 
@@ -41,6 +42,17 @@ def check(state: State) -> None:
         _check_operation(state, operation_id, operation)
     _check_indexes(state)
     _check_families(state)
+    _check_schedules(state)
+
+
+def _check_schedules(state: State) -> None:
+    for name, schedule in state.schedules.items():
+        assert schedule.name == name, f"schedule {name} is filed under another name"
+        assert 0 < schedule.revision <= state.lsn, f"schedule {name} is known from the future"
+        assert is_plan(schedule.plan), f"schedule {name} has {schedule.plan.timing} for a timing"
+        assert schedule.fired >= (schedule.last_job_id is not None), f"schedule {name} has a job of no fire"
+        last = schedule.last_job_id, schedule.last_ms
+        assert (last[0] is None) == (last[1] is None), f"schedule {name} last brought {last}"
 
 
 def _check_job(state: State, job: Job) -> None:

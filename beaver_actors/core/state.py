@@ -12,6 +12,7 @@ from beaver_actors.core.families import Families
 from beaver_actors.core.index import Lanes, Line, Roll, Timetable
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
 from beaver_actors.core.operation import Operation
+from beaver_actors.core.schedule import Schedule
 from beaver_actors.core.unique import held_until_ms, index_of
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
@@ -70,6 +71,7 @@ class State:
     totals: Totals = field(default_factory=Totals)
     operations: dict[str, Operation] = field(default_factory=dict)
     """Those that run, and the last of those that have ended, in the order in which they began."""
+    schedules: dict[str, Schedule] = field(default_factory=dict)
 
     in_flight: dict[str, Job] = field(default_factory=dict)
     lanes: Lanes = field(default_factory=Lanes)

@@ -102,7 +102,9 @@ def status(state: State, policy: Policy) -> Status:
         queues.append(QueueStatus(name, queue.paused, own, oldest.get(name)))
     totals = asdict(state.totals)
     died = totals.pop("died")
-    return Status(state.lsn, counts, tuple(queues), totals, died, unknown, policy.storage_full)
+    return Status(
+        state.lsn, counts, tuple(queues), totals, died, unknown, policy.storage_full, len(state.schedules)
+    )
 
 
 def _view(state: State, job: Job, policy: Policy) -> JobView:

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import (
     Any,
     Concatenate,
@@ -24,8 +25,15 @@ from typing import (
     overload,
 )
 
+from msgspec import Raw
+
+from beaver_actors.almanac.timing import check_timing
+from beaver_actors.codec.wire_checks import check_choice, check_schedule
+from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import KIND_PATTERN
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
 from beaver_actors.core.job import Backoff, Terms
+from beaver_actors.core.schedule import CATCH_UP, OVERLAP, CatchUp, Overlap
 from beaver_actors.execute.arguments import Parameters
 from beaver_actors.execute.context import Context
 from beaver_actors.execute.hooks import Around, Hooks, OnFailure
@@ -34,6 +42,7 @@ from beaver_actors.execute.results import as_it_is, result_reader
 
 P = ParamSpec("P")
 A = ParamSpec("A")
+J = TypeVar("J", bound="JobFunction[..., ..., Any, Any]")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 V = TypeVar("V")
@@ -148,6 +157,26 @@ class JobFunction(Generic[P, A, R_co, V_co]):
         return result_reader(self.function)
 
 
+class _Declared(NamedTuple):
+    """A schedule of a job function. Its arguments are read when they are needed, as the function's parameters
+    are."""
+
+    job: JobFunction[..., ..., Any, Any]
+    args: Mapping[str, Any]
+    wanted: Callable[..., NewScheduleObject]
+
+    def read(self, name: str) -> NewScheduleObject:
+        try:
+            args = self.job.call(**self.args).args
+        except TypeError as error:
+            raise AppError(f"schedule '{name}': args: {error}") from None
+        return self.wanted(job=ScheduledJobObject(kind=self.job.kind, args=Raw(args)))
+
+
+def _said(error: ValueError) -> str:
+    return error.message if isinstance(error, WireError) else str(error)
+
+
 class _Decorator(Protocol):
     """What `App.job` returns: it takes the `Context`, if there is one, off the parameters of the job, and
     looks through the coroutine of an `async def`."""
@@ -183,6 +212,7 @@ class App:
         self.hooks = Hooks()
         """What runs around its jobs; those of apps that it includes keep their own."""
         self._functions: dict[str, JobFunction[..., ..., Any, Any]] = {}
+        self._schedules: dict[str, _Declared] = {}
 
     @property
     def functions(self) -> Mapping[str, JobFunction[..., ..., Any, Any]]:
@@ -239,6 +269,71 @@ class App:
 
         return cast(_Decorator, decorate)  # what it returns is typed by what it is given
 
+    @property
+    def schedules(self) -> Mapping[str, NewScheduleObject]:
+        """What `schedule` has declared, by name.
+
+        Raises:
+            AppError: the arguments of one do not fit its function.
+        """
+        return {name: declared.read(name) for name, declared in self._schedules.items()}
+
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        every: float | str | None = None,
+        tz: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        catch_up: CatchUp | None = None,
+        overlap: Overlap | None = None,
+    ) -> Callable[[J], J]:
+        """Have a job run at given times, by a decorator above `job`. It is declared to the server at each
+        start; what is declared no more is removed then, and its jobs stay. A worker on another machine
+        declares nothing.
+
+        Args:
+            cron: minute, hour, day of month, month, day of week, such as "30 3 * * *"; or "@hourly",
+                "@daily", "@weekly", "@monthly", "@yearly".
+            every: instead of it an interval, 1 s to 366 days, counted from 1970.
+            tz: whose clocks `cron` is about, such as "Europe/Berlin"; "UTC" if not given.
+            args: named arguments for the function.
+            name: of the schedule; the job's kind if not given.
+            catch_up: of several times that passed while the server was away, "one" (if not given) brings a
+                job for the newest, "none" only if that was within the last minute, "all" for each, up to 100.
+            overlap: while the job before is not finished, "allow" another (if not given), "skip" the fire, or
+                "cancel_old", the job before.
+
+        Raises:
+            AppError: the name is taken, the expression is wrong or never fires, an argument does not fit.
+        """
+
+        def declare(job: J) -> J:
+            if not isinstance(job, JobFunction):
+                raise AppError(f"@app.schedule: expected a job function below it, got {shown(job)}")
+            own = job.kind if name is None else name
+            try:
+                check_schedule(own, "name")
+                check_timing(cron, every, tz)
+                caught = check_choice(catch_up or "one", "catch_up", CATCH_UP)
+                overlapping = check_choice(overlap or "allow", "overlap", OVERLAP)
+            except ValueError as error:
+                raise AppError(f"schedule '{own}': {_said(error)}") from None
+            wanted = partial(
+                NewScheduleObject,
+                name=own,
+                cron=cron,
+                every=every,
+                tz=tz,
+                catch_up=caught,
+                overlap=overlapping,
+            )
+            self._add_schedule(own, _Declared(job, dict(args or {}), wanted))
+            return job
+
+        return declare
+
     def around_job(self, hook: Around) -> Around:
         """Have every attempt of this app's jobs wrapped: `hook(context)` makes a context manager, entered
         before the handler and left after it. To be used as a decorator, or called. The first hook is the
@@ -275,6 +370,8 @@ class App:
         """
         for job in other.functions.values():
             self._add(job)
+        for name, declared in other._schedules.items():
+            self._add_schedule(name, declared)
 
     def handlers(self) -> dict[str, Handler]:
         """Every kind with its handler, ready to run.
@@ -283,6 +380,10 @@ class App:
             AppError: a parameter of a function cannot be filled from JSON.
         """
         return {kind: job.handler for kind, job in self._functions.items()}
+
+    def _add_schedule(self, name: str, declared: _Declared) -> None:
+        if self._schedules.setdefault(name, declared) is not declared:
+            raise AppError(f"schedule '{name}' is declared twice; give one of them a name of its own")
 
     def _add(self, job: JobFunction[..., ..., Any, Any]) -> None:
         known = self._functions.setdefault(job.kind, job)

@@ -41,6 +41,7 @@ def main_front(
             host,
             fleet=access.fleet,
             now_ms=access.clock.now_ms,
+            wall_ms=access.wall_ms,
             ids=JobIds(access.clock.now_ms, chance.bits),
             limits=settings.wire_limits(config),
             defaults=settings.job_defaults(config, executor.app),

@@ -94,6 +94,9 @@ class Host(Observer):
     def no_room(self, error: Exception) -> None:
         log.error("the disk is full beyond the reserve: nobody is answered until there is room", error=error)
 
+    def fire_refused(self, schedule: str, reason: str) -> None:
+        log.warning("a schedule is due and there is no room for its job", schedule=schedule, reason=reason)
+
     def restarted(self, actor: str, error: Exception) -> None:
         self.metrics.restarted(actor)
         log.error("an actor failed and is run again", actor=actor, error=error)

@@ -3,15 +3,15 @@
 ```
 sessions ───▶ fleet ──────┐
 sessions ───▶ job_manager ◀┘ ──▶ wal_writer ──▶ publisher
-controller ─▶ job_manager          ▲
+controller ─▶ job_manager          ▲         scheduler ─▶ job_manager
 controller ─▶ snapshotter ─────────┘         workers ─▶ desk ─▶ controller
 ```
 
 Arrows are mailboxes; replies and signals, which never wait, run the other way.
 
-Workers, sessions, publisher and snapshotter fail alone. If WAL writer, job manager, fleet or controller
-fails, the life ends, and the next one recovers from the journal: the same path as after a crash, so only one
-to test."""
+Workers, sessions, scheduler, publisher and snapshotter fail alone. If WAL writer, job manager, fleet or
+controller fails, the life ends, and the next one recovers from the journal: the same path as after a crash,
+so only one to test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ from typing import Any, Protocol
 
 import trio
 
-from beaver_actors.actors import controller, fleet, job_manager, publisher, snapshotter, wal_writer, worker
+from beaver_actors.actors import (
+    controller,
+    fleet,
+    job_manager,
+    publisher,
+    scheduler,
+    snapshotter,
+    wal_writer,
+    worker,
+)
 from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage
 from beaver_actors.actors.job_manager import Jobs, Request, Rules, Signals
 from beaver_actors.actors.publisher import Chunk, Stream
@@ -77,6 +86,9 @@ class Observer:
     def no_room(self, error: Exception) -> None:
         """The disk is full beyond the reserve; until there is room, nobody is answered."""
 
+    def fire_refused(self, schedule: str, reason: str) -> None:
+        """What a schedule is due for does not fit into the queue; it is tried again."""
+
     def restarted(self, actor: str, error: Exception) -> None:
         """An actor failed alone and is run again."""
 
@@ -111,6 +123,8 @@ class Parts:
     execute: worker.Execute
     board: Board
     clock: Clock
+    wall_ms: Callable[[], int]
+    """The wall clock, milliseconds UTC, which schedules follow."""
     chance: Chance
     offload: Offload
     write: Offload
@@ -137,6 +151,7 @@ class Access:
     stream: Stream
     fleet: Handle[fleet.Message]
     clock: Clock
+    wall_ms: Callable[[], int]
     closing: trio.Event
     """Set when it is time to say goodbye; every job is finished or handed back by then."""
 
@@ -200,13 +215,16 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
         workers = from_workers.handle()
         async with trio.open_nursery() as serving:
             closing = trio.Event()
-            await serving.start(front, Access(jobs, stream, workers, parts.clock, closing))
+            await serving.start(front, Access(jobs, stream, workers, parts.clock, parts.wall_ms, closing))
             async with trio.open_nursery() as working:
                 control = partial(controller.run, settings=parts.settings, clock=parts.clock, signals=signals)
                 control = partial(control, sizes=parts.sizes, lost=parts.observer.lost)
                 await working.start(partial(control, outcomes, desk, jobs.clone(), snapshots.handle()))
                 working.start_soon(_employ, desk, parts)
+                scheduling = trio.CancelScope()
+                working.start_soon(_schedule, scheduling, jobs.clone(), signals, parts)
                 await orders.drain.wait()
+                scheduling.cancel()
                 await _send_home(desk, rules, jobs, orders, parts)
             snapshotting.cancel()
             closing.set()
@@ -227,6 +245,17 @@ async def _employ(desk: Desk, parts: Parts) -> None:
         for number in range(parts.settings.workers):
             workers.start_soon(one_for_one, f"worker {number}", work, parts.observer.restarted)
     desk.hang_up()
+
+
+async def _schedule(scope: trio.CancelScope, jobs: Jobs, signals: Signals, parts: Parts) -> None:
+    """Bring what schedules are due for, until cancelled."""
+    bring = partial(scheduler.run, jobs, wall_ms=parts.wall_ms, signals=signals)
+    bring = partial(bring, refused=parts.observer.fire_refused)
+    try:
+        with scope:
+            await one_for_one("scheduler", bring, parts.observer.restarted)
+    finally:
+        jobs.close()
 
 
 async def _send_home(desk: Desk, rules: Rules, jobs: Jobs, orders: Orders, parts: Parts) -> None:

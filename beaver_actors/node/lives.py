@@ -113,6 +113,8 @@ class Lives:
             policy = settings.policy(config, self._executor.kinds, self._worker_id)
             facts, answer = decide(state, Recover(running), clock.now_ms(), policy)
             brought = carry_out(state, facts, clock.now_ms())
+            declared = settings.declared(config, self._executor.app, world.wall_ms())
+            brought += carry_out(state, decide(state, declared, clock.now_ms(), policy).facts, clock.now_ms())
             await world.write(lambda: _append(journal, brought))
             assert isinstance(answer, LeasesRecovered), f"recovery was answered with {answer}"
             snapshot_lsn = report.snapshot_lsn or 0
@@ -133,6 +135,7 @@ class Lives:
                 execute=self._executor,
                 board=board,
                 clock=clock,
+                wall_ms=world.wall_ms,
                 chance=world.chance,
                 offload=world.offload,
                 write=world.write,

@@ -14,6 +14,7 @@ import trio
 from beaver_actors.config import Config, parse_address
 from beaver_actors.execute.app import App
 from beaver_actors.execute.executor import Executor
+from beaver_actors.kernel.clock import wall_ms
 from beaver_actors.kernel.offload import own_thread
 from beaver_actors.node import settings
 from beaver_actors.node.exits import Exit
@@ -72,6 +73,7 @@ async def serve(
     check_exposure(address.host, token, config.server.insecure)
     auth = Auth(token, config.server.allowed_origins, loopback=is_loopback(address.host))
     executor = make_executor(config, app)
+    settings.declared(config, executor.app, wall_ms())  # wrong ones end it here, before anything is opened
     sockets, listen = await open_listeners(address.host, address.port)
     metric_sockets: list[trio.SocketListener] = []
     metric_listen: list[str] = []

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from beaver_actors.actors import controller
 from beaver_actors.actors.roster import Timing
 from beaver_actors.codec.wire_decode import Limits as WireLimits
+from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
+from beaver_actors.codec.wire_schedules import new_schedule, read_schedule
 from beaver_actors.config import Config
-from beaver_actors.core.commands import Policy, Serving
-from beaver_actors.execute.app import App
+from beaver_actors.core.commands import DeclareSchedules, Policy, Serving, SetSchedule
+from beaver_actors.core.schedule import ScheduleSource
+from beaver_actors.execute.app import App, AppError
 from beaver_actors.execute.outcomes import Limits as OutcomeLimits
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.server.http_connection import HttpSettings
@@ -25,6 +31,7 @@ def policy(config: Config, kinds: frozenset[str], worker_id: str) -> Policy:
         crew=(Serving(worker_id, kinds, queues, workers.count),) if workers.count else (),
         pending_jobs_max=limits.pending_jobs,
         queue_jobs_max=limits.queue_jobs,
+        schedules_max=limits.schedules,
         max_rescues=workers.max_rescues,
         timeout_grace_ms=workers.timeout_grace_ms,
         completed_kept_ms=retention.completed_ms,
@@ -90,6 +97,34 @@ def job_defaults(config: Config, app: App) -> Defaults:
     workers = config.workers
     kinds = {kind: function.options for kind, function in app.functions.items()}
     return Defaults(workers.max_attempts, workers.timeout_ms, kinds=kinds)
+
+
+def declared(config: Config, app: App, wall_ms: int) -> DeclareSchedules:
+    """The schedules of the code and the configuration, for a start at this time of the wall clock.
+
+    Raises:
+        AppError: one makes no sense, or a name stands in both.
+    """
+    limits, defaults = wire_limits(config), job_defaults(config, app)
+    found: dict[str, SetSchedule] = {}
+    try:
+        in_config = [read_schedule(name, fields) for name, fields in config.schedules.items()]
+        sources: tuple[tuple[ScheduleSource, Iterable[NewScheduleObject]], ...] = (
+            ("code", app.schedules.values()),
+            ("config", in_config),
+        )
+        for source, wanted in sources:
+            for one in wanted:
+                if one.name in found:
+                    raise ValueError(f"{one.name}: stands in the app's code and in the configuration")
+                found[one.name] = new_schedule(one, wall_ms, limits, defaults, source, f"{one.name}.")
+    except WireError as error:
+        raise AppError(f"schedules: {error.message.replace('.job.', '.', 1)}") from None
+    except ValueError as error:
+        raise AppError(f"schedules: {error}") from None
+    if len(found) > config.limits.schedules:
+        raise AppError(f"schedules: {len(found)} are declared; limits.schedules is {config.limits.schedules}")
+    return DeclareSchedules(tuple(found.values()))
 
 
 def listener(config: Config) -> ListenerSettings:

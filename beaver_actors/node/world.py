@@ -56,7 +56,7 @@ class World:
     fold: Callable[[int, int], Awaitable[Folded]]
     """Has a snapshot made through an LSN, of which so many are kept, without holding up the loop."""
     wall_ms: Callable[[], int]
-    """The wall clock, milliseconds UTC; looked at once per life."""
+    """The wall clock, milliseconds UTC; looked at once per life, and by those who reckon schedules."""
     offload: Offload
     write: Offload
     """For the log alone."""

@@ -13,6 +13,7 @@ from beaver_actors.codec.wire_answers import status_object
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_events import event_json
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_schedules import NextTimes
 from beaver_actors.core.answers import Refused, Status
 from beaver_actors.core.commands import Count
 from beaver_actors.core.facts import Fact
@@ -39,6 +40,7 @@ class Service:
         node: the process.
         fleet: the workers on other machines.
         now_ms: the time, milliseconds UTC.
+        wall_ms: what the wall clock shows, which schedules follow; None: the same.
         ids: makes ids for jobs that have none.
         limits: for one message.
         defaults: for jobs that do not say.
@@ -53,6 +55,7 @@ class Service:
         *,
         fleet: FleetPort,
         now_ms: Callable[[], int],
+        wall_ms: Callable[[], int] | None = None,
         ids: JobIds,
         limits: Limits | None = None,
         defaults: Defaults | None = None,
@@ -63,6 +66,8 @@ class Service:
         self.node = node
         self.fleet = fleet
         self.now_ms = now_ms
+        self.wall_ms = wall_ms or now_ms
+        self.next_times = NextTimes()
         self.ids = ids
         self.limits = limits or Limits()
         self.defaults = defaults or Defaults()

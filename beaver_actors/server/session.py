@@ -24,7 +24,11 @@ from beaver_actors.actors.fleet import ListWorkers
 from beaver_actors.codec.wire import (
     Error,
     Ok,
+    ScheduleRequest,
+    SchedulesRequest,
+    SetScheduleRequest,
     SubscribeRequest,
+    TriggerScheduleRequest,
     UnsubscribeRequest,
     WorkerRequest,
     WorkersRequest,
@@ -33,8 +37,9 @@ from beaver_actors.codec.wire_answers import refusal, reply, status_reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Form, decode_request, encode
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_schedules import schedules_ok, to_schedule_command
 from beaver_actors.codec.wire_workers import workers_ok
-from beaver_actors.core.answers import Answer, Status
+from beaver_actors.core.answers import Answer, Refused, Schedules, Status
 from beaver_actors.core.commands import Command, Enqueue, List
 from beaver_actors.core.workers import WorkerView
 from beaver_actors.kernel.mailbox import Closed, Reply
@@ -214,6 +219,8 @@ class Session:
                 listing = ListWorkers()
                 shown = partial(_workers_shown, request.id)
                 return _Waiting(form, len(data), shown), ToFleet(listing, listing.reply)
+            if isinstance(request, ScheduleRequest):
+                return self._about_schedules(request, form, len(data))
             command = to_command(request, service.ids, service.limits, service.defaults)
             size, admitted = len(data), 0
             if isinstance(command, List):
@@ -228,6 +235,20 @@ class Session:
         except WireError as error:
             told = Error(re=error.request_id, code=error.code, message=error.message)
             return _Waiting(form, len(data), Outcome(told)), None
+
+    def _about_schedules(
+        self, request: ScheduleRequest, form: Form, size: int
+    ) -> tuple[_Waiting, Errand | None]:
+        service = self._service
+        if isinstance(request, SetScheduleRequest | TriggerScheduleRequest) and service.node.draining:
+            refused = Refused("draining", "the server is stopping and takes nothing new", 1_000)
+            return _Waiting(form, size, Outcome(refusal(request.id, refused))), None
+        wall_ms = service.wall_ms()
+        command = to_schedule_command(request, wall_ms, service.ids, service.limits, service.defaults)
+        answered = partial(self._answered, request.id)
+        if isinstance(request, SchedulesRequest):
+            answered = partial(self._schedules_shown, request)
+        return _Waiting(form, size, answered), command
 
     # The way out: at once, or by `_answer`.
 
@@ -293,6 +314,12 @@ class Session:
         if isinstance(answer, Status):
             return Outcome(status_reply(re, answer, self._service.node.view(), self._service.now_ms()))
         return Outcome(reply(re, answer))
+
+    def _schedules_shown(self, request: SchedulesRequest, answer: Answer) -> Outcome:
+        if isinstance(answer, Schedules):
+            service = self._service
+            return Outcome(schedules_ok(request, answer, service.wall_ms(), service.next_times))
+        return Outcome(reply(request.id, answer))
 
     def _told(self, read: Callable[[Any], Ok | Error], answer: object) -> Outcome:
         """The reply to a worker; from the first one that is granted on, leases may follow."""

@@ -19,6 +19,7 @@ from beaver_actors.codec.wire_events import event_push, events_push, status_push
 from beaver_actors.codec.wire_watch import WatchEvents
 from beaver_actors.core.facts import (
     OPERATION_FACTS,
+    SCHEDULE_FACTS,
     Fact,
     JobEnqueued,
     OperationAdvanced,
@@ -26,6 +27,9 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.server.places import Place
 from beaver_actors.server.ports import Connection
@@ -35,7 +39,7 @@ FACTS_READ = 1000
 """Facts looked at between two turns of the loop."""
 
 QUEUE_FACTS = (QueuePaused, QueueResumed)
-OTHER_FACTS = (*QUEUE_FACTS, *OPERATION_FACTS)
+OTHER_FACTS = (*QUEUE_FACTS, *OPERATION_FACTS, *SCHEDULE_FACTS)
 """Facts that are about no job."""
 
 PUSH_BYTES = 1024 * 1024
@@ -158,5 +162,7 @@ def _belongs(watch: WatchEvents, fact: Fact, places: dict[str, Place | None]) ->
         return watch.kind is None and fact.queue == watch.queue
     if isinstance(fact, OperationStarted | OperationAdvanced | OperationEnded):
         return False
+    if isinstance(fact, ScheduleSet | ScheduleRemoved | ScheduleFired):
+        return False  # of no kind and in no queue; its jobs are
     place = places[fact.job_id]
     return place is None or (watch.kind in (None, place.kind) and watch.queue in (None, place.queue))

@@ -21,13 +21,15 @@ from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.errors import ClientError, ConnectFailed, Refused
 from beaver_actors.client.new_jobs import NewJob
 from beaver_actors.client.opening import Connection, Opener
-from beaver_actors.client.questions import changes, enqueue, get, page, queue_change
+from beaver_actors.client.questions import changes, enqueue, get, page, queue_change, set_schedule
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.client.views import Event, Gap, JobInfo
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import ListRequest, Ok, Request
 from beaver_actors.codec.wire_decode import Form, Limits
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
+from beaver_actors.codec.wire_schedules import new_schedule
 from beaver_actors.core.commands import NewJob as CoreJob
 from beaver_actors.testing.determinism import Trace
 from beaver_actors.testing.history import History
@@ -167,6 +169,15 @@ class Customer:
         request = queue_change("resume", queue).request
         while await self._ask(request, refused=refused) is None and there:  # noqa: ASYNC110  # a server is asked
             await trio.sleep(1)
+
+    async def set_schedule(self, schedule: NewScheduleObject, patience: float = PATIENCE_SECONDS) -> None:
+        """Ask for a schedule. It may be set as long as there is no answer, and for good after that."""
+        around = self.around
+        plan = new_schedule(schedule, 0, around.limits, around.defaults).plan
+        around.oracle.notes.schedules[schedule.name] = plan
+        ok = await self._ask(set_schedule(schedule).request, patience)
+        if ok is not None:
+            around.oracle.notes.declared |= {schedule.name}
 
     async def look(self, job_id: str, patience: float = PATIENCE_SECONDS) -> None:
         """Have one job shown."""

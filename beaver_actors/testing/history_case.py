@@ -6,7 +6,8 @@ two times, and whether two contents certainly differ. What is wrong with a job, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from beaver_actors.testing.history_stories import WISHES, Stories, Story
@@ -38,6 +39,8 @@ class Rules:
     """Whether time may have deleted finished jobs."""
     handlers: bool = False
     """Whether every execution is in the history."""
+    scheduled: Mapping[str, tuple[dict[str, Any], bool]] = field(default_factory=dict)
+    """By the name of each schedule, the job that it brings, and whether it may cancel the one before."""
 
 
 class Case:

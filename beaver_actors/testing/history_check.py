@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from beaver_actors.testing.history import Began, Call, Entry, History, Missed, Seen, Watching, line
 from beaver_actors.testing.history_case import Case, Finding, Rules, certainly_equal
 from beaver_actors.testing.history_events import check_events, check_runs
-from beaver_actors.testing.history_stories import Send, Stories, take_apart
+from beaver_actors.testing.history_stories import Ask, Send, Stories, Story, take_apart
 from beaver_actors.testing.history_views import check_views
 
 __all__ = ["Rules", "Violation", "check", "explain"]
@@ -60,10 +61,21 @@ def check(history: History | Iterable[Entry], rules: Rules | None = None) -> lis
             strays += 1
             if strays <= stories.nameless:
                 continue  # one of those whose ids the server chose and nobody was told
+        _take_schedule(story, rules)
         case = Case(story, stories, rules)
         found += [*check_views(case), *check_events(case), *check_runs(case)]
     violations = [Violation(*finding) for finding in found]
     return sorted(violations, key=lambda violation: max(violation.entries, default=0))
+
+
+def _take_schedule(story: Story, rules: Rules) -> None:
+    """A job of a schedule is sent by the server itself, who knows when; and it may be cancelled by it."""
+    scheduled = rules.scheduled.get(story.job_id.partition("@")[0])
+    if scheduled is not None and not story.sends:
+        job, cancels = scheduled
+        story.sends.append(Send(0, -inf, inf, job, None, None, None))
+        if cancels:
+            story.asks["cancel"].append(Ask(0, -inf, inf, None, None))
 
 
 def explain(history: History | Sequence[Entry], violations: Iterable[Violation]) -> str:

@@ -31,6 +31,10 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFact,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.core.fold import fold
 from beaver_actors.core.job import (
@@ -47,6 +51,7 @@ from beaver_actors.core.job import (
     Unique,
 )
 from beaver_actors.core.operation import Operation
+from beaver_actors.core.schedule import Plan, Schedule
 from beaver_actors.core.state import State, Totals
 from beaver_actors.core.transitions import TRANSITIONS
 
@@ -59,6 +64,8 @@ TERMS = (
         "größe", "q", 100, 3, 5, Backoff("list", 1, 2.5, 3, False, (1, 2, 3)), 60_000, ("a", "b"), b'{"x":1}'
     ),
 )
+
+PLAN = Plan(TERMS[2], b'{"a":1}', "0 3 * * *", None, "Europe/Berlin", "all", "cancel_old")
 
 _KINDS: dict[JobState, list[type[JobFact]]] = {
     state: [kind for source, kind in TRANSITIONS if source is state] for state in JobState
@@ -95,7 +102,7 @@ def state_after(facts: list[Fact]) -> State:
 
 def essence(
     state: State,
-) -> tuple[int, int, list[Job], list[tuple[str, bool, int]], Totals, list[Operation]]:
+) -> tuple[int, int, list[Job], list[tuple[str, bool, int]], Totals, list[Operation], dict[str, Schedule]]:
     """All of a state that is not derived, for comparison; jobs in their order."""
     queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
     return (
@@ -105,12 +112,15 @@ def essence(
         queues,
         state.totals,
         list(state.operations.values()),
+        state.schedules,
     )
 
 
 def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
     if state.lsn % 257 == 256:
         return _operation(state, at_ms)
+    if state.lsn % 19 == 18:  # now and then, and nothing is drawn for it
+        return _about_schedule(state, at_ms)
     if random.random() < 0.05:
         return random.choice((QueuePaused, QueueResumed))(random.choice(TERMS).queue, at_ms)
     if not state.jobs or (random.random() < 0.35 and not is_full):
@@ -135,6 +145,23 @@ def _operation(state: State, at_ms: int) -> Fact:
     if oldest.looked_at < oldest.to_look_at:
         return OperationAdvanced(oldest.id, at_ms, (oldest.cursor + oldest.lsn) // 2, 1, state.lsn % 2, 0)
     return OperationEnded(oldest.id, at_ms, "completed" if state.lsn % 2 else "stopped")
+
+
+def _about_schedule(state: State, at_ms: int) -> ScheduleFact:
+    number, plans = state.lsn // 19, (Plan(TERMS[0], every_ms=5000), PLAN)
+    known = state.schedules.get(f"schedule-{number % 3}")
+    if known is None or number % 5 == 0:
+        plan = plans[number % 2]
+        paused = number % 4 == 3
+        return ScheduleSet(
+            f"schedule-{number % 3}", at_ms, plan, at_ms, paused, "code" if paused else "request"
+        )
+    if number % 7 == 0:
+        return ScheduleRemoved(known.name, at_ms, "undeclared" if number % 2 else "request")
+    later_ms = known.through_ms + 1
+    if number % 2:
+        return ScheduleFired(known.name, at_ms, later_ms, None, "missed", number)
+    return ScheduleFired(known.name, at_ms, later_ms if number % 4 else None, f"job-{number}")
 
 
 def _extras(lsn: int, expires_at_ms: int | None) -> Extras | None:

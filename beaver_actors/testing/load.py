@@ -16,6 +16,7 @@ from typing import Any, Final
 import trio
 
 from beaver_actors.client.new_jobs import NewJob, new_job
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.core.job import UNIQUE_UNTIL
 from beaver_actors.execute.app import App
 from beaver_actors.execute.context import Context, Reject, Retry, Snooze
@@ -88,6 +89,8 @@ class Stage(Surroundings):
     random: Random = field(kw_only=True)
     killers: int = field(kw_only=True)
     """Jobs yet to be sent that kill their process."""
+    schedules: list[NewScheduleObject] = field(default_factory=list)
+    """Schedules that every program asks for."""
     closing: bool = False
     """No program begins anything new: what is left to do gets done in peace."""
 
@@ -110,6 +113,8 @@ class Program(Customer):
         pace = self._random.choice((0.5, 1, 4))  # wishes a second
         async with trio.open_nursery() as nursery:
             await self.begin(nursery)
+            for schedule in self._stage.schedules:
+                await self.set_schedule(schedule)
             while wishes and not self._stage.closing:
                 await trio.sleep(self._random.expovariate(pace))
                 await self._wish()

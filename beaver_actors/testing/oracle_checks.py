@@ -10,6 +10,7 @@ from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
 from beaver_actors.core.outcome import Crashed, Outcome, Rejected, Succeeded
 from beaver_actors.core.state import State
 from beaver_actors.testing.oracle_notes import Broken, Known, Notes, result_of, value
+from beaver_actors.testing.oracle_schedules import check_schedules, check_schedules_finished
 
 COMPLETED, DEAD, CANCELLED = JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED
 
@@ -24,7 +25,7 @@ def check_state(notes: Notes, state: State) -> None:
         text = f"LSN {notes.told} was told ({notes.teller}), but the log ends with {state.lsn}"
         raise Broken("P1", None, text)
     for job in state.jobs.values():
-        known = notes.jobs.get(job.id)
+        known = notes.there(job.id)
         if known is None or (job.terms, job.args) not in known.contents:
             raise Broken("P3", job.id, f"is there with content that nobody sent: {job.terms}, {job.args!r}")
         if job.unique not in known.unique:
@@ -36,6 +37,7 @@ def check_state(notes: Notes, state: State) -> None:
             raise Broken("P3", job_id, "was acknowledged, and is lost")
     for batch in notes.batches:
         _check_batch(notes, batch, state)
+    check_schedules(notes, state)
 
 
 def check_finished(notes: Notes, state: State, now_ms: int) -> None:
@@ -44,6 +46,7 @@ def check_finished(notes: Notes, state: State, now_ms: int) -> None:
     Raises:
         Broken: a job is left behind.
     """
+    check_schedules_finished(notes, state, now_ms)
     served = notes.policy.served_kinds
     for job in state.jobs.values():
         if job.state in FINISHED:

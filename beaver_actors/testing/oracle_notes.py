@@ -7,13 +7,15 @@ their LSNs decide; where even that is open, because a request has no answer yet,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.commands import NewJob, Policy
 from beaver_actors.core.job import FINISHED, Job, JobState, Terms, Unique
 from beaver_actors.core.outcome import Outcome
+from beaver_actors.core.schedule import Plan, fire_id
 
 Content: TypeAlias = tuple[Terms, bytes]
 
@@ -122,6 +124,12 @@ class Notes:
     jobs: dict[str, Known] = field(default_factory=dict)
     batches: dict[tuple[str, ...], None] = field(default_factory=dict)
     """Ids that were sent together, and have no answer yet."""
+    schedules: dict[str, Plan] = field(default_factory=dict)
+    """Those that may be there, which bring jobs that nobody sends."""
+    declared: frozenset[str] = frozenset()
+    """Those that must be."""
+    begins: dict[str, int] = field(default_factory=dict)
+    """For each schedule, the number of its times before it was there."""
     replacing: set[str] = field(default_factory=set)
     """Unique keys of jobs that were to replace others."""
     fences: dict[int, str] = field(default_factory=dict)
@@ -137,9 +145,18 @@ class Notes:
 
     def known(self, job_id: str, what: str) -> Known:
         """The note of a job that must have been sent before this is told of it."""
-        known = self.jobs.get(job_id)
+        known = self.there(job_id)
         if known is None or not known.sent:
             raise Broken("P3", job_id, f"{what}, and nobody sent it")
+        return known
+
+    def there(self, job_id: str) -> Known | None:
+        """The note of a job that was sent, or that a schedule may bring."""
+        known = self.jobs.get(job_id)
+        if known is None and self.schedules:
+            known = job_of_schedule(self.schedules, job_id)
+            if known is not None:
+                self.jobs[job_id] = known
         return known
 
     def may_be_gone(self, known: Known) -> bool:
@@ -171,6 +188,24 @@ class Notes:
             known.open += 1
             if (job.terms, job.args) not in known.contents:
                 known.contents.append((job.terms, job.args))
+
+
+def job_of_schedule(plans: Mapping[str, Plan], job_id: str) -> Known | None:
+    """The note of a job that a schedule may bring under this id, now or later; None if none does."""
+    name, _, moment = job_id.partition("@")
+    plan = plans.get(name)
+    if plan is None or plan.every_ms is None:
+        return None
+    try:
+        nominal_ms = parse_time_ms(moment)
+    except ValueError:
+        return None
+    if nominal_ms % plan.every_ms or fire_id(name, nominal_ms) != job_id:
+        return None
+    known = Known(contents=[(plan.terms, plan.args)], sent=1, open=1, unique={None})
+    if plan.overlap == "cancel_old":
+        known.asked.add("cancel")  # by its schedule, at any time
+    return known
 
 
 def batch_of(jobs: Iterable[NewJob]) -> tuple[str, ...]:

@@ -132,7 +132,11 @@ class Playbook:
     def reindexed(self) -> State:
         """A state as it comes from a snapshot: the stored part copied, the rest built anew."""
         live = self.state
-        state = deepcopy(State(live.lsn, live.time_ms, live.jobs, live.queues, live.totals, live.operations))
+        state = deepcopy(
+            State(
+                live.lsn, live.time_ms, live.jobs, live.queues, live.totals, live.operations, live.schedules
+            )
+        )
         reindex(state)
         advance(state, self.now_ms)
         return state
@@ -151,5 +155,6 @@ def canonical(state: State) -> tuple[object, ...]:
         for name, queue in state.queues.items()
     }
     jobs = [astuple(job) for job in state.jobs.values()]
+    schedules = [astuple(schedule) for schedule in state.schedules.values()]
     operations = [astuple(operation) for operation in state.operations.values()]
-    return state.lsn, state.time_ms, jobs, queues, astuple(state.totals), operations
+    return state.lsn, state.time_ms, jobs, queues, astuple(state.totals), operations, schedules

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import trio
 
 from beaver_actors.codec.wire_decode import Limits as WireLimits
+from beaver_actors.codec.wire_schedules import read_schedule
 from beaver_actors.config import Config
 from beaver_actors.config.settings import Fleet, Limits, Metrics, Retention, Snapshot, Wal, Workers
 from beaver_actors.core.job import FINISHED, JobState
+from beaver_actors.core.schedule import CATCH_UP, OVERLAP
 from beaver_actors.node import settings
 from beaver_actors.node.exits import Exit
 from beaver_actors.testing.determinism import Trace, run_repeatably
 from beaver_actors.testing.far_worker import Abroad, FarWorker
 from beaver_actors.testing.fate import Fate, Steps
-from beaver_actors.testing.load import Program, Stage
+from beaver_actors.testing.load import QUEUES, Program, Stage
 from beaver_actors.testing.machine import Death, Machine
 from beaver_actors.testing.network import SimulatedNetwork
 from beaver_actors.testing.oracle import Broken
@@ -75,7 +78,7 @@ class Scenario:
         disk_seconds = random.choice((0.0, 0.0, 0.005, 0.3))
         delay_seconds = random.choice((0.0, 0.01, 0.5))
         self.server = Server(
-            _draw_config(random),
+            _with_schedule(_draw_config(random), Random(seed + SCHEDULE_SEEDS)),
             lambda opened: Machine(disk, disk_seconds, opened),
             lambda alive: SimulatedNetwork(network, delay_seconds, alive),
             trace,
@@ -115,6 +118,7 @@ class Scenario:
 
     def _stage(self) -> Stage:
         server, limits = self.server, self.server.config.limits
+        asked = [read_schedule("asked", fields) for fields in server.config.schedules.values()]
         return Stage(
             random=self.random,
             network=server.network,
@@ -124,6 +128,7 @@ class Scenario:
             limits=WireLimits(limits.message_bytes, limits.job_bytes, limits.batch_jobs),
             known=[],
             history=server.history,
+            schedules=asked,
             killers=self.random.choice((0, 0, 1, 2)),
         )
 
@@ -192,6 +197,25 @@ class Scenario:
         report.ends.update(completed=state.totals.completed, cancelled=state.totals.cancelled)
         report.steps, report.simulated_seconds = self.steps.count, trio.current_time()
         self.trace.note("end", state.lsn, trio.current_time())
+
+
+SCHEDULE_SEEDS = 1 << 40
+"""Schedules are drawn for themselves: seeds without one bring what they always brought."""
+
+
+def _with_schedule(config: Config, random: Random) -> Config:
+    """The configuration, now and then with schedules: one that it declares, and one that programs ask for."""
+    if random.random() >= 0.4:
+        return config
+    schedule = {
+        "every": random.choice((5, 7, 20)),
+        "kind": "work",
+        "args": {"n": 1, "ms": random.choice((0, 400))},
+        "queue": random.choice(QUEUES),
+        "catch_up": random.choice(CATCH_UP),
+        "overlap": random.choice(OVERLAP),
+    }
+    return msgspec.structs.replace(config, schedules={"told": schedule})
 
 
 SHORT = Retention(completed_ms=3000, cancelled_ms=0, dead_ms=20_000)

@@ -41,6 +41,7 @@ from beaver_actors.testing.load import simulated_app
 from beaver_actors.testing.machine import Death, FoldDied, Machine
 from beaver_actors.testing.network import SimulatedNetwork
 from beaver_actors.testing.oracle import Broken, Oracle
+from beaver_actors.testing.oracle_schedules import sent_job
 from beaver_actors.testing.sabotage import ActorFailed
 
 INFLICTED = (
@@ -87,6 +88,9 @@ class Server:
         policy = settings.policy(config, self.executor.kinds, "")
         self.oracle = Oracle(policy, retention=config.retention != Retention())
         self._journal: FileJournal | None = None
+        declared = settings.declared(config, self.executor.app, 0).schedules
+        self.oracle.notes.schedules.update({one.schedule: one.plan for one in declared})
+        self.oracle.notes.declared = frozenset(self.oracle.notes.schedules)
 
     async def run_process(self) -> Exit | Death:
         """Run one process to its end; returns how it ended."""
@@ -110,7 +114,15 @@ class Server:
         state = replay(self.machine.disk).state
         self.oracle.finished(state, self.machine.now_ms)
         notes = self.oracle.notes
-        rules = Rules(max_rescues=notes.policy.max_rescues, forgets=notes.retention, handlers=True)
+        scheduled = {
+            name: (sent_job(plan), plan.overlap == "cancel_old") for name, plan in notes.schedules.items()
+        }
+        rules = Rules(
+            max_rescues=notes.policy.max_rescues,
+            forgets=notes.retention,
+            handlers=True,
+            scheduled=scheduled,
+        )
         violations = check(self.history, rules)
         if violations:
             raise Broken(violations[0].promise, None, explain(self.history, violations))

@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from beaver_actors.core import commands as c, outcome as o
 from beaver_actors.core.commands import ON_CONFLICT
-from beaver_actors.core.facts import FACTS, Fact
+from beaver_actors.core.facts import FACTS, Fact, ScheduleFired
 from beaver_actors.core.job import (
     ON_PARENT_FAILURE,
     UNIQUE_UNTIL,
@@ -26,6 +26,7 @@ from beaver_actors.core.job import (
     Unique,
 )
 from beaver_actors.core.operation import OPERATION_WORDS, Wanted
+from beaver_actors.core.schedule import CATCH_UP, OVERLAP, SCHEDULE_SOURCES, Plan
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
 TIME_MS_MAX = 253_402_300_799_999
@@ -38,6 +39,7 @@ lsns = st.integers(1, 2**63 - 1)
 dice = st.floats(0, 1, exclude_max=True)
 names = st.text(min_size=1, max_size=20)
 KINDS, QUEUES, KEYS = st.sampled_from("xyz"), st.sampled_from("pq"), st.sampled_from("kl")
+SCHEDULES = st.sampled_from("st")
 """Few, where commands are to meet."""
 
 json_values: SearchStrategy[Any] = st.recursive(
@@ -101,6 +103,20 @@ def extras(
     return st.none() | asked.filter(lambda extras: extras != Extras())
 
 
+def plans(terms: SearchStrategy[Terms]) -> SearchStrategy[Plan]:
+    """What a schedule may ask for; that its expression can be read is not the core's concern."""
+    cron = st.tuples(names, st.none(), names)
+    every = st.tuples(st.none(), durations_ms.filter(bool), st.just("UTC"))
+    kept = st.tuples(st.sampled_from(CATCH_UP), st.sampled_from(OVERLAP))
+    return st.builds(
+        lambda terms, args, timing, rules: Plan(terms, args, *timing, *rules),
+        terms,
+        json_objects,
+        cron | every,
+        kept,
+    )
+
+
 outcomes: SearchStrategy[o.Outcome] = st.one_of(
     st.builds(o.Succeeded, st.none() | json_texts),
     st.builds(o.Failed, errors, st.none() | durations_ms),
@@ -128,16 +144,23 @@ def facts() -> SearchStrategy[Fact]:
         "how": st.sampled_from(["completed", "stopped"]),
         "progress": json_texts, "result": st.none() | json_texts, "error": errors,
         "blocked": st.booleans(),
+        "schedule": names, "plan": plans(terms()), "from_ms": times_ms, "paused": st.booleans(),
+        "source": st.sampled_from(SCHEDULE_SOURCES), "nominal_ms": st.none() | times_ms,
+        "times": st.integers(1, 2**31),
     }  # fmt: skip
     reasons = {
         "JobCancelled": st.sampled_from([None, "replaced", "parent_failed"]),
         "JobDied": st.sampled_from(["max_attempts", "poison", "expired", "rejected"]),
         "OperationStarted": st.none() | names,
         "JobDeleted": st.sampled_from(["request", "retention"]),
+        "ScheduleRemoved": st.sampled_from(["request", "undeclared"]),
+        "ScheduleFired": st.sampled_from([None, "missed", "overlap"]),
     }
 
     def one(fact: type[Fact]) -> SearchStrategy[Fact]:
         own = {name: fields[name] if name != "reason" else reasons[fact.__name__] for name in fact._fields}
+        if fact is ScheduleFired:
+            own["job_id"] = st.none() | names
         return st.builds(fact, **own)
 
     return st.one_of(*map(one, FACTS))
@@ -189,6 +212,44 @@ def commands(
         st.builds(c.ListOperations, st.none() | names),
         st.just(c.Tick()),
         st.just(c.Count()),
+        _schedule_commands(job_ids),
+    )
+
+
+def _schedule_commands(job_ids: SearchStrategy[str]) -> SearchStrategy[c.Command]:
+    """Of few schedules, with times that often come in the right order."""
+    walls_ms, few_ms = st.integers(NOON_MS, NOON_MS + 200_000), st.integers(NOON_MS, NOON_MS + 300_000)
+    setting = st.builds(
+        c.SetSchedule,
+        SCHEDULES,
+        plans(terms(KINDS, QUEUES)),
+        walls_ms,
+        st.none() | st.booleans(),
+        st.just("request"),
+    )
+    declared = st.builds(
+        c.SetSchedule, SCHEDULES, plans(terms(KINDS, QUEUES)), walls_ms, st.none(), st.just("code")
+    )
+    return st.one_of(
+        setting,
+        setting,
+        st.builds(
+            c.DeclareSchedules,
+            st.lists(declared, max_size=2, unique_by=lambda one: one.schedule).map(tuple),
+        ),
+        st.builds(c.RemoveSchedule, SCHEDULES),
+        st.builds(c.PauseSchedule, SCHEDULES),
+        st.builds(c.ResumeSchedule, SCHEDULES, walls_ms),
+        st.builds(c.TriggerSchedule, SCHEDULES, job_ids),
+        st.builds(c.ListSchedules, st.none() | SCHEDULES),
+        st.builds(
+            c.Fire,
+            SCHEDULES,
+            st.integers(1, 20),
+            st.sets(few_ms, min_size=1, max_size=4).map(sorted).map(tuple),
+            walls_ms,
+            st.integers(0, 3),
+        ),
     )
 
 

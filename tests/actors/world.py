@@ -106,12 +106,16 @@ class Watcher(Observer):
         self.lost_count = 0
         self.lingering_count = 0
         self.restarts: list[str] = []
+        self.fires_refused: list[str] = []
 
     def lost(self, count: int) -> None:
         self.lost_count += count
 
     def lingering(self, count: int) -> None:
         self.lingering_count = count
+
+    def fire_refused(self, schedule: str, reason: str) -> None:
+        self.fires_refused.append(schedule)
 
     def restarted(self, actor: str, error: Exception) -> None:
         self.restarts.append(actor)
@@ -130,6 +134,8 @@ class World:
     snapshots: list[int] = field(default_factory=list)
     full: bool = False
     access: Access | None = None
+    wall_ahead_ms: int = 0
+    """How far the wall clock is ahead of the one that everything but schedules goes by."""
 
     async def ask(self, command: Any) -> Answer:
         assert self.access is not None
@@ -212,6 +218,7 @@ async def running(
     def history(first_lsn: int, limit: int) -> Chunk:
         return Chunk(first_lsn, world.log.facts[first_lsn - 1 : first_lsn - 1 + limit])
 
+    clock = Clock(start_ms=1_000_000)
     parts = Parts(
         state=world.state,
         log=world.log,
@@ -222,7 +229,8 @@ async def running(
         snapshot_lsn=0,
         execute=Execute(),
         board=world.board,
-        clock=Clock(start_ms=1_000_000),
+        clock=clock,
+        wall_ms=lambda: clock.now_ms() + world.wall_ahead_ms,
         chance=Chance(1),
         offload=inline,
         write=inline,

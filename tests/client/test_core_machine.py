@@ -29,6 +29,7 @@ from beaver_actors.codec.wire import (
     Error,
     GapPush,
     Ok,
+    ScheduleRequest,
     SubscribeRequest,
     UnsubscribeRequest,
     WorkerRequest,
@@ -88,6 +89,7 @@ class Server:
             self._answer(Ok(re=request.id, subscription=request.subscription))
         else:
             assert not isinstance(request, WorkerRequest | WorkersRequest), "a client is no worker"
+            assert not isinstance(request, ScheduleRequest), "nobody has asked for that"
             ids = JobIds(lambda: 0, lambda bits: 0)
             answer = self.book.do(to_command(request, ids, Limits(), Defaults()))
             self._answer(reply(request.id, answer))

@@ -11,16 +11,16 @@ import cbor2
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from beaver_actors.codec import fact_codec
+from beaver_actors.codec import fact_codec, packing
 from beaver_actors.codec.extras_codec import MoreRow, UniqueRow
 from beaver_actors.codec.fact_codec import (
     FACT_CODES,
     CodecError,
     decode_facts,
     encode_facts,
-    pack_terms,
-    unpack_terms,
 )
+from beaver_actors.codec.packing import pack_terms, unpack_terms
+from beaver_actors.codec.schedule_codec import PackedScheduleFired, PackedScheduleSet, PlanRow, ScheduleRow
 from beaver_actors.core.facts import (
     FACTS,
     Fact,
@@ -43,8 +43,12 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.core.job import Backoff, Extras, JobError, JobState, Terms, Unique
+from beaver_actors.core.schedule import Plan, Schedule
 from tests.journal.happenings import TERMS, happen
 
 
@@ -81,6 +85,9 @@ def test_every_fact_has_a_code_for_ever() -> None:
         24: "OperationStarted",
         25: "OperationAdvanced",
         26: "OperationEnded",
+        17: "ScheduleSet",
+        18: "ScheduleRemoved",
+        19: "ScheduleFired",
     }
     assert set(FACT_CODES.values()) == set(FACTS) == set(get_args(Fact))
 
@@ -94,6 +101,17 @@ def test_a_packed_job_enqueued_has_the_fields_of_the_fact() -> None:
     assert MoreRow._fields == tuple(more)
     assert MoreRow._field_defaults == {name: Extras._field_defaults[name] for name in more}
     assert (UniqueRow._fields, UniqueRow._field_defaults) == (Unique._fields, Unique._field_defaults)
+
+
+def test_packed_schedules_have_the_fields_of_what_they_are() -> None:
+    """P6, by table: these classes are kept alike by hand too."""
+    for packed, kept in (
+        (PackedScheduleSet, ScheduleSet),
+        (PackedScheduleFired, ScheduleFired),
+        (PlanRow, Plan),
+    ):
+        assert (packed._fields, packed._field_defaults) == (kept._fields, kept._field_defaults)
+    assert ScheduleRow._fields == tuple(field.name for field in dataclasses.fields(Schedule))
 
 
 def test_equal_terms_become_one_value() -> None:
@@ -116,12 +134,12 @@ def test_terms_are_packed_without_their_defaults(terms: Terms) -> None:
 
 def test_many_different_terms_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """P11, by example: what is remembered is bounded, and forgetting changes nothing."""
-    monkeypatch.setattr(fact_codec, "_TERMS_KEPT", 3)
+    monkeypatch.setattr(packing, "_TERMS_KEPT", 3)
     for number in range(10):
         terms = Terms(f"kind-{number}")
         assert unpack_terms(pack_terms(terms)) == terms
-    assert len(fact_codec._packed) <= 3
-    assert len(fact_codec._unpacked) <= 3
+    assert len(packing._packed) <= 3
+    assert len(packing._unpacked) <= 3
 
 
 def test_trailing_fields_with_a_default_may_be_absent() -> None:
@@ -243,6 +261,9 @@ SAMPLES: list[Any] = [
     OperationStarted("o", 1, "retry", JobState.DEAD, "q", "k", "t", "poison", "E", 1, 2, 3, 4),
     OperationAdvanced("o", 1, 5, 4, 3, 1),
     OperationEnded("o", 1, "stopped"),
+    ScheduleSet("s", 1, Plan(Terms("k"), every_ms=1000), 1),
+    ScheduleRemoved("s", 1, "undeclared"),
+    ScheduleFired("s", 1, 5, "j"),
 ]
 
 
@@ -257,6 +278,13 @@ SAMPLES: list[Any] = [
         JobEnqueued("job", 1, Terms("k", timeout_ms=-1), b"", 1),
         JobEnqueued("job", 1, Terms("k", backoff=Backoff("odd")), b"", 1),  # type: ignore[arg-type]
         JobFailed("job", 1, 1, JobError("E", None), 2),  # type: ignore[arg-type]
+        ScheduleSet("s", 1, Plan(Terms("k")), 1),
+        ScheduleSet("s", 1, Plan(Terms("k"), cron="* * * * *", every_ms=5), 1),
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=0), 1),
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5, overlap="perhaps"), 1),  # type: ignore[arg-type]
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5), -1),
+        ScheduleFired("s", 1, -1, "j"),
+        ScheduleFired("s", 1, 1, None, "missed", 0),
     ],
 )
 def test_a_fact_that_could_not_be_read_back_is_not_written(fact: Fact) -> None:

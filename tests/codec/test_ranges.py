@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beaver_actors.codec.fact_codec import CodecError, pack_terms, unpack_terms
+from beaver_actors.codec.packing import CodecError, pack_terms, unpack_terms
 from beaver_actors.codec.ranges import beyond_in_terms
 from beaver_actors.core.durations import DURATION_MS_MAX
 from beaver_actors.core.job import Backoff, Terms

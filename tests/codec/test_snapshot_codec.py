@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from beaver_actors.codec import snapshot_codec
-from beaver_actors.codec.fact_codec import CodecError, dump, load
+from beaver_actors.codec.packing import CodecError, dump, load
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_codec import (
     JOB_COLUMNS,

@@ -43,7 +43,8 @@ LIMITS = Limits()
 KNOWN = (
     "enqueue, get, explain, list, status, subscribe, unsubscribe, cancel, retry, delete, pause, resume, "
     "operate, operations, stop, "
-    "register, ready, heartbeat, report, deregister, workers"
+    "register, ready, heartbeat, report, deregister, workers, set_schedule, delete_schedule, pause_schedule, "
+    "resume_schedule, trigger_schedule, schedules"
 )
 
 

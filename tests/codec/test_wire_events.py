@@ -34,8 +34,12 @@ from beaver_actors.core.facts import (
     OperationStarted,
     QueuePaused,
     QueueResumed,
+    ScheduleFired,
+    ScheduleRemoved,
+    ScheduleSet,
 )
 from beaver_actors.core.job import Extras, JobError, JobState, Terms, Unique
+from beaver_actors.core.schedule import Plan
 from beaver_actors.testing.strategies import facts
 
 T = 1_788_249_600_000
@@ -93,6 +97,16 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     ),
     (OperationAdvanced("o", T, 9, 5, 3, 1), {"operation": "o", "looked_at": 5, "changed": 3, "refused": 1}),
     (OperationEnded("o", T, "completed"), {"operation": "o", "how": "completed"}),
+    (ScheduleSet("s", T, Plan(Terms("k"), cron="0 3 * * *", tz="Europe/Berlin"), T),
+     {"schedule": "s", "kind": "k", "queue": "default", "cron": "0 3 * * *", "tz": "Europe/Berlin",
+      "paused": False, "source": "request"}),
+    (ScheduleSet("s", T, Plan(Terms("k", "q"), every_ms=1500), T, True, "code"),
+     {"schedule": "s", "kind": "k", "queue": "q", "every": 1.5, "paused": True, "source": "code"}),
+    (ScheduleRemoved("s", T, "undeclared"), {"schedule": "s", "reason": "undeclared"}),
+    (ScheduleFired("s", T, T + 1000, "j"), {"schedule": "s", "nominal_at": LATER, "fired_job_id": "j"}),
+    (ScheduleFired("s", T, None, "j"), {"schedule": "s", "fired_job_id": "j"}),
+    (ScheduleFired("s", T, T + 1000, None, "missed", 9),
+     {"schedule": "s", "nominal_at": LATER, "reason": "missed", "times": 9}),
 ]  # fmt: skip
 
 

@@ -278,12 +278,39 @@ def test_a_configuration_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_setting_refuses_what_it_is_not(name: str, file: Path) -> None:
-    """Every setting in turn: a mapping is no value of any, and the problem says which and where."""
+    """Every setting in turn: a mapping is no value of any but one, and the problem says which and where."""
     section, _, key = name.rpartition(".")
-    text = f"{section}:\n  {key}: {{}}\n" if section else f"{key}: {{}}\n"
+    wrong, got = ("7", "the number 7") if name == "schedules" else ("{}", "a mapping")
+    text = f"{section}:\n  {key}: {wrong}\n" if section else f"{key}: {wrong}\n"
     (problem,) = problems(file, text)
     assert f": {name}: expected " in problem
-    assert problem.endswith(", got a mapping")
+    assert problem.endswith(f", got {got}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nightly: 7", "nightly: expected the fields of a schedule, got the number 7"),
+        ("nightly: {kind: k}", "nightly.cron: expected cron or every, got neither"),
+        ("nightly: {kind: k, cron: 61 * * * *}", "nightly.cron: minute: expected 0 to 59"),
+        ("nightly: {kind: k, cron: 0 0 31 2 *}", "which never fires"),
+        ("nightly: {kind: k, cron: '@daily', tz: Europe/Berln}", 'did you mean "Europe/Berlin"?'),
+        ("nightly: {kind: k, every: 1ms}", "nightly.every: expected 1 s to 366 d"),
+        ("7: {kind: k, every: 1m}", "expected schedules by name, got the number 7"),
+    ],
+)
+def test_a_schedule_that_is_never_due_is_refused_with_its_name(text: str, told: str, file: Path) -> None:
+    """By example: what is wrong about its timing is told with line and column, as for every setting."""
+    (problem,) = problems(file, f"schedules:\n  {text}\n")
+    assert "beaver.yaml:2:3: schedules: " in problem
+    assert told in problem
+
+
+def test_schedules_are_read_as_they_stand(file: Path) -> None:
+    """By example: what their jobs may have is judged where jobs are known."""
+    text = "schedules:\n  nightly: {kind: k, cron: '@daily', args: {a: 1}}\n"
+    file.write_text(text)
+    assert load(file).schedules == {"nightly": {"kind": "k", "cron": "@daily", "args": {"a": 1}}}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -67,7 +67,9 @@ def test_a_snapshot_in_the_middle_of_a_history_makes_no_difference(facts: list[F
     """P3: the stored part of the state, indexed anew, and the rest of the log folded on top."""
     straight = folded(facts)
     half = folded(facts[: len(facts) // 2])
-    resumed = deepcopy(State(half.lsn, half.time_ms, half.jobs, half.queues, half.totals, half.operations))
+    resumed = deepcopy(
+        State(half.lsn, half.time_ms, half.jobs, half.queues, half.totals, half.operations, half.schedules)
+    )
     reindex(resumed)
     invariants.check(resumed)
     for fact in facts[len(facts) // 2 :]:

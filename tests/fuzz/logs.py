@@ -11,8 +11,9 @@ from functools import lru_cache
 from io import BytesIO
 from zlib import crc32
 
-from beaver_actors.codec.fact_codec import CodecError, decode_facts, dump, encode_facts, load
+from beaver_actors.codec.fact_codec import CodecError, decode_facts, encode_facts
 from beaver_actors.codec.frame import encode_frame
+from beaver_actors.codec.packing import dump, load
 from beaver_actors.codec.segment import (
     BadHeader,
     SegmentHeader,

@@ -13,7 +13,7 @@ import msgspec
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from beaver_actors.codec.fact_codec import encode_facts
+from beaver_actors.codec.fact_codec import decode_facts, encode_facts
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import (
     DeregisterRequest,
@@ -22,22 +22,34 @@ from beaver_actors.codec.wire import (
     RegisterRequest,
     ReportRequest,
     Request,
+    ScheduleRequest,
+    SchedulesRequest,
     SubscribeRequest,
     UnsubscribeRequest,
     WorkersRequest,
 )
 from beaver_actors.codec.wire_commands import to_command
-from beaver_actors.codec.wire_decode import Limits, decode_jobs, decode_reply, decode_request, encode_request
+from beaver_actors.codec.wire_decode import (
+    Limits,
+    decode_jobs,
+    decode_reply,
+    decode_request,
+    encode_request,
+    read,
+)
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_schedule_objects import ScheduleObject
+from beaver_actors.codec.wire_schedules import NextTimes, schedules_ok, to_schedule_command
 from beaver_actors.codec.wire_watch import to_watch
 from beaver_actors.codec.wire_workers import fences, outcomes, registration, slots
-from beaver_actors.core.commands import Enqueue
+from beaver_actors.core.answers import Schedules
+from beaver_actors.core.commands import Enqueue, ListSchedules
 from beaver_actors.core.fold import fold
 from beaver_actors.core.invariants import check
 from beaver_actors.core.state import State
 from beaver_actors.server.session import SessionSettings
-from beaver_actors.testing.playbook import Playbook
+from beaver_actors.testing.playbook import NOON_MS, Playbook
 from tests.actors.world import World
 from tests.fuzz.choices import RAW, Choices
 from tests.fuzz.directories import shown
@@ -177,6 +189,20 @@ def run_bounded(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
     return trio.run(bounded, clock=MockClock(autojump_threshold=0))
 
 
+def _schedule(found: ScheduleRequest) -> None:
+    """A schedule that is taken is set, written and shown."""
+    ids = JobIds(lambda: 0, lambda bits: 0)
+    command = to_schedule_command(found, NOON_MS, ids, LIMITS, Defaults())
+    book = Playbook()
+    book.do(command)
+    assert decode_facts(encode_facts(book.log)) == book.log
+    everything = SchedulesRequest(id="q")
+    answer = book.do(ListSchedules())
+    assert isinstance(answer, Schedules)
+    shown_all = schedules_ok(everything, answer, NOON_MS, NextTimes())
+    read(list[ScheduleObject], shown_all.schedules)  # type: ignore[arg-type]  # it was just put there
+
+
 def _plain(found: Request) -> Any:
     return msgspec.json.decode(encode_request(found, "json"))
 
@@ -192,6 +218,8 @@ def _understand(found: Request) -> None:
         slots(found)
     elif isinstance(found, HeartbeatRequest):
         fences(found)
+    elif isinstance(found, ScheduleRequest):
+        _schedule(found)
     elif not isinstance(found, UnsubscribeRequest | DeregisterRequest | WorkersRequest):
         ids = JobIds(lambda: 0, lambda bits: 0)
         command = to_command(found, ids, LIMITS, Defaults())

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from beaver_actors.core.commands import Enqueue, Lease, NewJob, Policy, Report
+from beaver_actors.core.commands import Enqueue, Fire, Lease, NewJob, Policy, Report, SetSchedule
 from beaver_actors.core.job import Extras, JobError, Terms, Unique
 from beaver_actors.core.operation import Wanted
 from beaver_actors.core.outcome import (
@@ -27,6 +27,7 @@ from beaver_actors.core.outcome import (
     TimedOut,
 )
 from beaver_actors.core.retry import delay_ms
+from beaver_actors.core.schedule import Plan
 
 
 @dataclass
@@ -84,6 +85,21 @@ class ModelOperation:
     state: str = "running"
 
 
+@dataclass
+class ModelSchedule:
+    plan: Plan
+    paused: bool
+    source: str
+    through_ms: int
+    set_as: int
+    """The how-manieth fact set it."""
+    last: str | None = None
+    jobs: int = 0
+    skipped: int = 0
+    used: set[int] = field(default_factory=set)
+    """Nominal times that brought a job."""
+
+
 class Model:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -93,6 +109,7 @@ class Model:
         self.paused: set[str] = set()
         self.turns: dict[str, int] = {}
         self.operations: dict[str, ModelOperation] = {}
+        self.schedules: dict[str, ModelSchedule] = {}
 
     def state(self, job: ModelJob) -> str:
         if job.stands != "waiting":
@@ -565,3 +582,113 @@ class Model:
                 self.settle(job, "dead", "expired")
             else:
                 self.delete(job_id)
+
+    def set_schedule(self, command: SetSchedule) -> bool:
+        """Whether it changes anything."""
+        known = self.schedules.get(command.schedule)
+        paused = command.paused if command.paused is not None else bool(known and known.paused)
+        if known is None:
+            self.facts += 1
+            fresh = ModelSchedule(command.plan, paused, command.source, command.wall_ms, self.facts)
+            self.schedules[command.schedule] = fresh
+            return True
+        if (known.plan, known.paused, known.source) == (command.plan, paused, command.source):
+            return False
+        if known.plan.timing != command.plan.timing:
+            known.through_ms, known.used = command.wall_ms, set()
+        elif known.paused and not paused:
+            known.through_ms = max(known.through_ms, command.wall_ms)
+        self.facts += 1
+        known.plan, known.paused, known.source, known.set_as = (
+            command.plan,
+            paused,
+            command.source,
+            self.facts,
+        )
+        return True
+
+    def turn_schedule(self, name: str, paused: bool, wall_ms: int) -> bool | None:
+        """Whether pausing or resuming changes anything; None if it does not exist."""
+        known = self.schedules.get(name)
+        if known is None or known.paused == paused:
+            return None if known is None else False
+        if not paused:
+            known.through_ms = max(known.through_ms, wall_ms)
+        self.facts += 1
+        known.paused, known.set_as = paused, self.facts
+        return True
+
+    def remove_schedule(self, name: str) -> None:
+        del self.schedules[name]
+        self.facts += 1
+
+    def trigger(self, name: str, job_id: str) -> str | bool:
+        """A refusal's code, or whether a job came of it."""
+        schedule = self.schedules[name]
+        said = self.enqueue(self.job_of(schedule, job_id))
+        if isinstance(said, str):
+            return said
+        if said[0][1]:
+            return False
+        self.facts += 1
+        schedule.last, schedule.jobs = job_id, schedule.jobs + 1
+        return True
+
+    def fire(self, command: Fire, names: dict[int, str]) -> str | int:
+        """A refusal's code, or how many jobs came of it. `names`: the id of the job of each time."""
+        schedule = self.schedules.get(command.schedule)
+        if schedule is None or schedule.paused or schedule.set_as != command.revision:
+            return 0
+        news = [at_ms for at_ms in command.times_ms if at_ms > schedule.through_ms]
+        if not news:
+            return 0
+        before = copy.deepcopy((self.jobs, self.schedules, self.facts))
+        most = {"none": 1, "one": 1, "all": 100}[schedule.plan.catch_up]
+        due = news[-most:]
+        if schedule.plan.catch_up == "none" and command.wall_ms - due[0] > 60_000:
+            due = []
+        missed = [at_ms for at_ms in news if at_ms not in due]
+        runs = due
+        held = self.jobs.get(schedule.last or "")
+        unfinished = held is not None and held.finished_ms is None
+        if due and schedule.plan.overlap == "skip":
+            runs = [] if unfinished else due[:1]
+        elif due and schedule.plan.overlap == "cancel_old":
+            runs = due[-1:]
+        jobs = [names[at_ms] for at_ms in runs if names[at_ms] not in self.jobs]
+        said = self.enqueue(self.job_of(schedule, *jobs)) if jobs else []
+        self.jobs, self.schedules, self.facts = copy.deepcopy(before)
+        if isinstance(said, str) or self.policy.storage_full:
+            return said if isinstance(said, str) else "storage_full"
+        schedule, held = self.schedules[command.schedule], self.jobs.get(schedule.last or "")
+        if missed:
+            self.facts += 1
+            schedule.skipped += len(missed) + (command.earlier if len(news) == len(command.times_ms) else 0)
+        if due and schedule.plan.overlap == "cancel_old":
+            self.facts += runs != due
+            if held is not None and unfinished:
+                self.stop_job(held)
+        fresh = [at_ms for at_ms in runs if names[at_ms] not in self.jobs]
+        for at_ms in runs:
+            if at_ms in fresh:
+                self.enqueue(self.job_of(schedule, names[at_ms]))
+            assert at_ms not in schedule.used, f"{names[at_ms]} twice"
+            schedule.used.add(at_ms)
+            self.facts += 1
+            schedule.last, schedule.jobs = names[at_ms], schedule.jobs + 1
+        self.facts += runs != due and schedule.plan.overlap == "skip"
+        schedule.skipped += len(due) - len(runs)
+        schedule.through_ms = news[-1]
+        return len(fresh)
+
+    def job_of(self, schedule: ModelSchedule, *job_ids: str) -> Enqueue:
+        terms, args = schedule.plan.terms, schedule.plan.args
+        return Enqueue(tuple(NewJob(job_id, terms, args) for job_id in job_ids))
+
+    def stop_job(self, job: ModelJob) -> None:
+        if job.stands == "waiting":
+            job.said = None
+            self.settle(job, "cancelled", "replaced")
+        elif not job.cancel_requested:
+            self.facts += 1
+            job.cancel_requested = True

@@ -19,6 +19,7 @@ from beaver_actors.core.answers import (
     Enqueued,
     Explained,
     Finished,
+    Fired,
     Leased,
     Operated,
     Operations,
@@ -33,24 +34,31 @@ from beaver_actors.core.commands import (
     Cancel,
     Command,
     Count,
+    DeclareSchedules,
     Delete,
     Enqueue,
     Explain,
     Finish,
+    Fire,
     Lease,
     List,
     ListOperations,
     NewJob,
     Pause,
+    PauseSchedule,
     Policy,
     Progress,
     Recover,
+    RemoveSchedule,
     Report,
     Resume,
+    ResumeSchedule,
     Retry,
+    SetSchedule,
     StartOperation,
     StopOperation,
     Tick,
+    TriggerSchedule,
 )
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import (
@@ -89,6 +97,7 @@ from beaver_actors.core.outcome import (
     Succeeded,
     TimedOut,
 )
+from beaver_actors.core.schedule import CATCH_UP, OVERLAP, Plan, ScheduleSource, fire_id
 from beaver_actors.testing.playbook import Playbook, canonical, named
 from tests.property.model import STEP_JOBS, Model, ModelJob
 
@@ -154,12 +163,24 @@ WANTED = st.builds(
     created_before_ms=st.none() | st.none() | st.integers(0, 60),
     finished_after_ms=st.none() | st.none() | st.integers(0, 60),
 )
+SCHEDULES = st.sampled_from(["dawn", "dusk", "noon"])
+PLANS = st.builds(
+    Plan,
+    TERMS,
+    st.just(b"{}"),
+    st.none(),
+    st.sampled_from([1000, 2000]),
+    st.just("UTC"),
+    st.sampled_from(CATCH_UP),
+    st.sampled_from(OVERLAP),
+)
 POLICIES = st.builds(
     Policy,
     served_kinds=st.sampled_from([frozenset(KINDS), frozenset(KINDS[:1])]),
     storage_full=st.just(False),
     pending_jobs_max=st.sampled_from([100, 100, 8]),
     queue_jobs_max=st.sampled_from([100, 100, 4]),
+    schedules_max=st.sampled_from([100, 2]),
     max_rescues=st.sampled_from([2, 2, 3, 1]),
     timeout_grace_ms=st.just(2),
     completed_kept_ms=st.sampled_from([5, 1_000]),
@@ -271,15 +292,17 @@ class CoreMachine(RuleBasedStateMachine):
         worker_id, lease_ms = remote or ("worker", None)
         serves = None if queues is None else frozenset(queues)
         command = Lease(worker_id, limit, frozenset(kinds), serves, turns, lease_ms)
+        # A parent that was put back may be leased together with its child, which is told how it stood before.
+        stood = {job.id: (job.result, self.model.state(job)) for job in self.model.jobs.values()}
         expected = self.model.lease(command)
         answer = self.do(command)
         assert isinstance(answer, Leased)
         assert [(job.job_id, job.fence, job.attempt) for job in answer.jobs] == expected
         self.leases += [(job_id, fence) for job_id, fence, _ in expected]
         for job in answer.jobs:
-            parents = [(parent.job_id, self.model.jobs.get(parent.job_id)) for parent in job.parents]
-            assert [name for name, _ in parents] == list(self.model.jobs[job.job_id].depends_on)
-            results = [(known and known.result, known and self.model.state(known)) for _, known in parents]
+            names = [parent.job_id for parent in job.parents]
+            assert names == list(self.model.jobs[job.job_id].depends_on)
+            results = [stood.get(name, (None, None)) for name in names]
             assert [(parent.result, parent.state) for parent in job.parents] == results
 
     @rule(outcomes=st.lists(OUTCOMES, min_size=1, max_size=4), time_ms=SHORT_MS)
@@ -416,6 +439,93 @@ class CoreMachine(RuleBasedStateMachine):
         assert answer.changes[0].changed == changes
         self.model.facts += changes
         self.model.paused ^= {queue} if changes else set()
+
+    @rule(
+        name=SCHEDULES, plan=PLANS, paused=st.sampled_from([None, None, False, True]), declared=st.booleans()
+    )
+    def set_schedule(self, name: str, plan: Plan, paused: bool | None, declared: bool) -> None:
+        """Someone sets it, or a start declares that it is all there is."""
+        source: ScheduleSource = "code" if declared else "request"
+        command = SetSchedule(name, plan, self.model.now_ms, None if declared else paused, source)
+        known = self.model.schedules.get(name)
+        if declared:
+            changed = [name] if self.model.set_schedule(command) else []
+            for other in list(self.model.schedules):
+                if other != name and self.model.schedules[other].source == "code":
+                    self.model.remove_schedule(other)
+                    changed.append(other)
+            answer = self.do(DeclareSchedules((command,)))
+            assert [change.name for change in answer.changes] == changed
+            return
+        answer = self.do(command)
+        if known is not None and known.source == "code":
+            assert isinstance(answer, Refused)
+            assert answer.code == "conflict"
+        elif known is None and len(self.model.schedules) == self.model.policy.schedules_max:
+            assert isinstance(answer, Refused)
+            assert answer.code == "too_large"
+        elif self.model.policy.storage_full:
+            assert isinstance(answer, Refused)
+            assert answer.code == "storage_full"
+        else:
+            assert isinstance(answer, Changed)
+            assert answer.changes[0].changed == self.model.set_schedule(command)
+
+    @rule(name=SCHEDULES, paused=st.sampled_from([None, False, True]))
+    def change_schedule(self, name: str, paused: bool | None) -> None:
+        known = self.model.schedules.get(name)
+        if paused is None:
+            answer = self.do(RemoveSchedule(name))
+            if known is None or known.source == "code":
+                assert isinstance(answer, Refused)
+                return
+            self.model.remove_schedule(name)
+            return
+        now_ms = self.model.now_ms
+        answer = self.do(PauseSchedule(name) if paused else ResumeSchedule(name, now_ms))
+        changed = self.model.turn_schedule(name, paused, now_ms)
+        if changed is None:
+            assert isinstance(answer, Refused)
+            assert answer.code == "not_found"
+        else:
+            assert answer.changes[0].changed == changed
+
+    @rule(name=SCHEDULES, job_id=st.sampled_from(["by-hand", "by-foot"]))
+    def trigger(self, name: str, job_id: str) -> None:
+        answer = self.do(TriggerSchedule(name, job_id))
+        if name not in self.model.schedules:
+            assert isinstance(answer, Refused)
+            return
+        said = self.model.trigger(name, job_id)
+        if isinstance(said, str):
+            assert isinstance(answer, Refused)
+            assert answer.code == said
+        else:
+            assert answer.receipts[0] == (job_id, not said)
+
+    @rule(
+        name=SCHEDULES,
+        ago_ms=st.sets(st.integers(0, 3) | st.just(61_000), min_size=1, max_size=3),
+        stale=st.sampled_from([0, 0, 0, 1]),
+        earlier=st.integers(0, 2),
+        again=st.booleans(),
+    )
+    def fire(self, name: str, ago_ms: set[int], stale: int, earlier: int, again: bool) -> None:
+        """Times have come, or came while the server was away; what has no answer is brought again."""
+        now_ms = self.model.now_ms + 61_001
+        times_ms = sorted(now_ms - ago for ago in ago_ms)
+        schedule = self.model.schedules.get(name)
+        revision = (schedule.set_as if schedule else 1) - stale
+        for _ in range(1 + again):
+            command = Fire(name, revision, tuple(times_ms), now_ms, earlier)
+            said = self.model.fire(command, {at_ms: fire_id(name, at_ms) for at_ms in times_ms})
+            answer = self.do(command)
+            if isinstance(said, str):
+                assert isinstance(answer, Refused)
+                assert answer.code == said
+                assert not self.book.facts
+            else:
+                assert answer == Fired(said), (answer, said)
 
     def tick(self) -> None:
         due = self.model.demands()
@@ -574,6 +684,15 @@ class CoreMachine(RuleBasedStateMachine):
             for operations in (self.book.state.operations, self.model.operations)
         )
         assert shown == expected
+        names = ("plan", "paused", "source", "through_ms", "skipped")
+        schedules = {
+            name: (*(getattr(kept, field) for field in names), kept.revision, kept.last_job_id, kept.fired)
+            for name, kept in self.book.state.schedules.items()
+        }
+        assert schedules == {
+            name: (*(getattr(kept, field) for field in names), kept.set_as, kept.last, kept.jobs)
+            for name, kept in self.model.schedules.items()
+        }
 
     def teardown(self) -> None:
         try:

@@ -122,6 +122,20 @@ async def test_every_reply_has_exactly_the_documented_fields(autojump_clock: Moc
             {"type": "heartbeat", "fences": [1]},
             {"type": "report", "reports": [{"job_id": "c", "fence": 1, "outcome": "released"}]},
             {"type": "workers"},
+            {
+                "type": "set_schedule",
+                "schedule": {
+                    "name": "s",
+                    "cron": "30 2 * * *",
+                    "tz": "Europe/Berlin",
+                    "job": {"kind": "work"},
+                },
+            },
+            {"type": "trigger_schedule", "name": "s"},
+            {"type": "schedules", "name": "s", "next": 3},
+            {"type": "pause_schedule", "name": "s"},
+            {"type": "resume_schedule", "name": "s"},
+            {"type": "delete_schedule", "name": "s"},
             {"type": "deregister"},
         ]
         sent: dict[str, Any] = {}

@@ -1,0 +1,59 @@
+"""Schedules as Python says them to schedules as the wire carries them. Values are turned into JSON or
+refused, never changed; whether the server allows them is the server's to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Literal, TypedDict
+
+from beaver_actors.client.new_jobs import BackoffLike, Duration, JobCall, JobOptions, asked_for
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
+from beaver_actors.core.schedule import CatchUp, Overlap
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """What may be said about a schedule beside its name and its jobs' kind and args; `Schedules.set` explains
+    each."""
+
+    cron: str | None
+    every: Duration | None
+    tz: str | None
+    catch_up: CatchUp | None
+    overlap: Overlap | None
+    paused: bool | None
+    queue: str | None
+    priority: int | None
+    timeout: Duration | Literal["none"] | None
+    max_attempts: int | None
+    backoff: BackoffLike | None
+    retention: Duration | None
+    tags: Iterable[str] | None
+    meta: Mapping[str, Any] | None
+
+
+_OWN = ("cron", "every", "tz", "catch_up", "overlap", "paused")
+
+
+def new_schedule(
+    name: str,
+    kind: str | JobCall[Any],
+    args: Mapping[str, Any] | None,
+    options: ScheduleOptions,
+) -> NewScheduleObject:
+    """Describe a schedule; nothing is sent.
+
+    Raises:
+        TypeError, ValueError: a value cannot be carried; the text names the field.
+    """
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    own = {key: given.pop(key) for key in _OWN if key in given}
+    if unknown := given.keys() - ScheduleOptions.__annotations__.keys():
+        raise TypeError(f"{min(unknown)}: a schedule has no such option")
+    every = own.get("every")
+    if isinstance(every, timedelta):
+        own["every"] = every.total_seconds()
+    job_options: JobOptions = given  # type: ignore[assignment]  # the others are gone
+    job = asked_for(kind, args, job_options)
+    fields = {field: getattr(job, field) for field in ScheduledJobObject.__struct_fields__}
+    return NewScheduleObject(name=name, job=ScheduledJobObject(**fields), **own)

@@ -1,0 +1,77 @@
+"""Schedules, as the oracle sees them: jobs that nobody sends, and the count of times that must come out even.
+
+For an interval it is known which times there are. Each is told once, as a job or as one that was skipped, so
+the number of times up to the last one on record, less those told, never changes: not by a crash, nor by what
+was missed while no server was there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from beaver_actors.codec.wire_times import parse_time_ms
+from beaver_actors.core.schedule import Plan, Schedule
+from beaver_actors.core.state import State
+from beaver_actors.testing.oracle_notes import Broken, Notes
+
+LATE_MS = 60_000
+"""In the end nothing is due for longer: a server that drains brings nothing new."""
+
+
+def sent_job(plan: Plan) -> dict[str, Any]:
+    """The same, in the words of the wire, as far as they tell jobs apart."""
+    return {"kind": plan.terms.kind, "args": json.loads(plan.args), "queue": plan.terms.queue}
+
+
+def check_schedules(notes: Notes, state: State) -> None:
+    """Every time was told once, and with its job or not at all.
+
+    Raises:
+        Broken: the first that was not.
+    """
+    for name, schedule in state.schedules.items():
+        plan = notes.schedules.get(name)
+        if plan is None or schedule.plan != plan:
+            raise Broken(
+                "P3", None, f"schedule {name} is there as {schedule.plan}, and nobody asked for that"
+            )
+        _check_count(notes, schedule)
+        _check_jobs(notes, schedule, state)
+
+
+def _check_count(notes: Notes, schedule: Schedule) -> None:
+    every_ms = schedule.plan.every_ms
+    assert every_ms is not None, "simulations know intervals"
+    begin = schedule.through_ms // every_ms - schedule.fired - schedule.skipped
+    known = notes.begins.setdefault(schedule.name, begin)
+    if begin != known:
+        what = "twice" if begin < known else "never"
+        text = f"schedule {schedule.name} told of {abs(begin - known)} times {what}: {schedule}"
+        raise Broken("P5" if begin < known else "P3", None, text)
+
+
+def _check_jobs(notes: Notes, schedule: Schedule, state: State) -> None:
+    own = [job_id for job_id in state.jobs if job_id.startswith(f"{schedule.name}@")]
+    late = [job_id for job_id in own if parse_time_ms(job_id.partition("@")[2]) > schedule.through_ms]
+    if late:
+        raise Broken("P3", late[0], "is there, and its schedule has not fired for it")
+    if not notes.retention and len(own) != schedule.fired:
+        text = f"schedule {schedule.name} fired {schedule.fired} times, and {len(own)} of its jobs are there"
+        raise Broken("P3", None, text)
+
+
+def check_schedules_finished(notes: Notes, state: State, now_ms: int) -> None:
+    """In the end nothing is due.
+
+    Raises:
+        Broken: something is, for long.
+    """
+    for name in notes.declared:
+        schedule = state.schedules.get(name)
+        if schedule is None:
+            raise Broken("P3", None, f"schedule {name} is declared, and is not there")
+        every_ms = schedule.plan.every_ms or 1
+        due_ms = (schedule.through_ms // every_ms + 1) * every_ms
+        if due_ms < now_ms - LATE_MS:
+            raise Broken("P3", None, f"schedule {name} is due since {due_ms}, and it is {now_ms}")
