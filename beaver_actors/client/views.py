@@ -191,13 +191,6 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: Any = None
     error: EventError | None = None
     reason: str | None = None
-    operation: str | None = None
-    word: str | None = None
-    wanted: WantedObject | None = None
-    looked_at: int | None = None
-    changed: int | None = None
-    refused: int | None = None
-    how: str | None = None
     schedule: str | None = None
     cron: str | None = None
     every: int | float | None = None
@@ -207,6 +200,13 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nominal_at: datetime | None = None
     fired_job_id: str | None = None
     times: int | None = None
+    operation: str | None = None
+    word: str | None = None
+    wanted: WantedObject | None = None
+    looked_at: int | None = None
+    changed: int | None = None
+    refused: int | None = None
+    how: str | None = None
 
 
 class Gap(Struct, frozen=True):
