@@ -7,6 +7,7 @@ which is what keeps the path of one job at microseconds. The controller fills it
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import repeat
 from math import inf
@@ -15,7 +16,9 @@ from typing import Protocol, TypeAlias
 import trio
 
 from beaver_actors.core.answers import LeasedJob
-from beaver_actors.core.commands import Progress, Report
+from beaver_actors.core.attempts import CHILDREN_REFUSED
+from beaver_actors.core.commands import NewJob, Progress, Report
+from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import (
     Crashed,
     Failed,
@@ -34,6 +37,10 @@ Message: TypeAlias = Report | Progress
 OUTCOME_BYTES_MAX = 64 * 1024 * 1024
 """Results, errors and progress that may wait for the disk; above it workers wait too. Their number is bounded
 by the mailbox, but a thousand of them may be a thousand times a megabyte."""
+
+
+JOB_BYTES = 400
+"""What a job has beside its arguments, about."""
 
 
 class Control(Protocol):
@@ -59,6 +66,14 @@ class Dice(Protocol):
     def __call__(self) -> float: ...
 
 
+ReadChildren: TypeAlias = Callable[[tuple[bytes, ...]], tuple[NewJob, ...]]
+"""Reads jobs that a handler has asked for; raises ValueError if one is not allowed."""
+
+
+def _no_children(texts: tuple[bytes, ...]) -> tuple[NewJob, ...]:
+    raise ValueError("this node takes no jobs from handlers")
+
+
 class Desk:
     """One per life of the node.
 
@@ -66,12 +81,16 @@ class Desk:
         outcomes: the controller's mailbox for reports and progress.
         board: written to when an attempt begins and ends.
         dice: chance for the back-off of failed jobs.
+        children: reads the jobs that a handler has asked for.
     """
 
-    def __init__(self, outcomes: Handle[Message], board: Board, dice: Dice) -> None:
+    def __init__(
+        self, outcomes: Handle[Message], board: Board, dice: Dice, children: ReadChildren = _no_children
+    ) -> None:
         self._outcomes = outcomes
         self._board = board
         self._dice = dice
+        self._children = children
         self._hand: deque[tuple[LeasedJob, float]] = deque()
         """Leased jobs that no worker has begun, each with Trio's time at which it came."""
         self._idle = trio.lowlevel.ParkingLot()
@@ -137,10 +156,18 @@ class Desk:
         known = self.attempt_seconds
         self.attempt_seconds = seconds if known == inf else known + (seconds - known) * 0.05
         report = Report(job.job_id, job.fence, outcome, self._dice())
+        if isinstance(outcome, Succeeded) and outcome.children:
+            report = self._with_children(report, outcome)
         if self._outcome_bytes >= OUTCOME_BYTES_MAX or not self._outcomes.tell_nowait(report):
             return report
         self._outcome_bytes += weigh(report)
         return None
+
+    def _with_children(self, report: Report, outcome: Succeeded) -> Report:
+        try:
+            return report._replace(jobs=self._children(outcome.children))
+        except ValueError as error:  # by the settings of this server, which the handler does not know
+            return report._replace(outcome=Failed(JobError(CHILDREN_REFUSED, str(error))))
 
     async def tell(self, report: Report) -> None:
         """Tell of an attempt that is over; waits until there is room."""
@@ -265,7 +292,8 @@ def weigh(message: Message) -> int:
         return len(message.progress)
     outcome = message.outcome
     if isinstance(outcome, Succeeded):
-        return 0 if outcome.result is None else len(outcome.result)
+        result = 0 if outcome.result is None else len(outcome.result)
+        return result + sum(JOB_BYTES + len(new.args) for new in message.jobs) if message.jobs else result
     match outcome:
         case Failed(error) | TimedOut(error) | Rejected(error) | Crashed(error):
             return len(error.message) + len(error.traceback)

@@ -14,6 +14,7 @@ from beaver_actors.codec.wire_objects import (
     ChangeObject,
     ErrorObject,
     ExplanationObject,
+    FleetObject,
     JobObject,
     QueueObject,
     Receipt,
@@ -22,7 +23,6 @@ from beaver_actors.codec.wire_objects import (
 )
 from beaver_actors.codec.wire_operations import operation_object
 from beaver_actors.codec.wire_times import time_text
-from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import (
     Answer,
     Changed,

@@ -24,6 +24,8 @@ UNIQUE_KEY_CHARS_MAX = 200
 PARENTS_MAX = 10_000
 """Of one job. As many as a graph can have, so that one job may wait for all others of it."""
 ERROR_TYPE_CHARS_MAX = 200
+CHILDREN_MAX = 1000
+"""Jobs that are enqueued with one completion."""
 JOB_IDS_MAX = 1000
 PAGE_JOBS_MAX = 1000
 INTERVAL_MS_MIN = 100

@@ -115,6 +115,12 @@ def new_jobs(
     return tuple(made)
 
 
+def child_id(parent_id: str, fence: int, number: int) -> str:
+    """The id of a job that comes with a completion and has none of its own: the same whenever the same
+    outcome is reported again."""
+    return f"{parent_id[:150]}.{fence}.{number}"
+
+
 def _check_count(objects: Sequence[NewJobObject], limits: Limits) -> None:
     """A graph comes in one message, so it may have more jobs than another batch."""
     is_graph = any(job.depends_on for job in objects)

@@ -35,7 +35,6 @@ from beaver_actors.codec.wire_fields import (
     UserMeta,
     about,
 )
-from beaver_actors.codec.wire_worker_objects import FleetObject
 from beaver_actors.core.answers import BecauseReason, RefusalCode, WaitReason
 from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.job import (
@@ -344,6 +343,15 @@ class QueueObject(Struct, kw_only=True):
     oldest_pending_at: Annotated[
         str | None, about("Since when the job next in line may run; null if none waits.", **TIME)
     ]
+
+
+class FleetObject(Struct, kw_only=True):
+    """All workers on other machines."""
+
+    workers: Annotated[int, about("Connected, and not suspect.")] = 0
+    suspect: int = 0
+    slots_free: Annotated[int, about("Jobs that the connected ones could take now.")] = 0
+    in_flight: Annotated[int, about("Jobs that all of them hold.")] = 0
 
 
 class StatusObject(Struct, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from beaver_actors.codec.wire_fields import (
+    CHILDREN_MAX,
     DURATION,
     TIME,
     WORKER_TEXT_CHARS_MAX,
@@ -20,6 +21,7 @@ from beaver_actors.codec.wire_fields import (
     Time,
     about,
 )
+from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.core.job import JobState
 from beaver_actors.core.workers import WorkerState
 
@@ -96,6 +98,14 @@ class ReportObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     error: Annotated[
         FailureObject | None, about("failed, timed_out, rejected, crashed: required; else not allowed.")
     ] = None
+    jobs: Annotated[
+        tuple[NewJobObject, ...] | None,
+        about(
+            "succeeded: jobs that are enqueued in the record that completes this one, as in `enqueue`. If "
+            "they cannot be accepted, the attempt has failed (ChildrenRefused).",
+            maxItems=CHILDREN_MAX,
+        ),
+    ] = None
     delay: Annotated[
         Seconds | None,
         about(
@@ -151,12 +161,3 @@ class WorkerObject(Struct, kw_only=True):
     version: str
     connected_at: Annotated[str | None, about("Null without a connection.", **TIME)]
     last_seen_at: Time
-
-
-class FleetObject(Struct, kw_only=True):
-    """All workers on other machines."""
-
-    workers: Annotated[int, about("Connected, and not suspect.")] = 0
-    suspect: int = 0
-    slots_free: Annotated[int, about("Jobs that the connected ones could take now.")] = 0
-    in_flight: Annotated[int, about("Jobs that all of them hold.")] = 0

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec import UNSET, Raw
 
+from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import (
     HeartbeatRequest,
     LeasePush,
@@ -33,6 +34,7 @@ from beaver_actors.codec.wire_checks import (
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import (
+    CHILDREN_MAX,
     FENCES_MAX,
     LSN_MAX,
     PID_MAX,
@@ -44,6 +46,7 @@ from beaver_actors.codec.wire_fields import (
     WORKER_QUEUES_MAX,
     WORKER_TEXT_CHARS_MAX,
 )
+from beaver_actors.codec.wire_jobs import Defaults, child_id, new_jobs
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
@@ -56,7 +59,7 @@ from beaver_actors.codec.wire_worker_objects import (
     WorkerObject,
 )
 from beaver_actors.core.answers import Finished, LeasedJob, Parent
-from beaver_actors.core.commands import Progress, Report
+from beaver_actors.core.commands import NewJob, Progress, Report
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import (
@@ -78,6 +81,8 @@ PUSH_BYTES = 1024 * 1024
 PARENT_BYTES = 100
 """Taken for what a parent takes up beside its result."""
 
+_NO_IDS = JobIds(lambda: 0, lambda bits: 0)
+"""Every child has an id by then."""
 _NOTHING = (UNSET, Raw(b"null"))
 _encode = msgspec.json.Encoder().encode
 
@@ -100,10 +105,12 @@ def fences(request: HeartbeatRequest) -> tuple[int, ...]:
         return _fences(request.fences)
 
 
-def outcomes(request: ReportRequest, limits: Limits) -> tuple[tuple[Report, ...], tuple[Progress, ...]]:
+def outcomes(
+    request: ReportRequest, limits: Limits, defaults: Defaults
+) -> tuple[tuple[Report, ...], tuple[Progress, ...]]:
     """Check reports and progress. Raises WireError."""
     with _saying_which(request):
-        return _outcomes(request, limits)
+        return _outcomes(request, limits, defaults)
 
 
 @contextmanager
@@ -142,14 +149,16 @@ def _fences(named: list[int]) -> tuple[int, ...]:
     return tuple(check_range(fence, f"fences[{place}]", 1, LSN_MAX) for place, fence in enumerate(named))
 
 
-def _outcomes(request: ReportRequest, limits: Limits) -> tuple[tuple[Report, ...], tuple[Progress, ...]]:
+def _outcomes(
+    request: ReportRequest, limits: Limits, defaults: Defaults
+) -> tuple[tuple[Report, ...], tuple[Progress, ...]]:
     if not request.reports and not request.progress:
         refuse("reports: expected at least 1 report or progress, got none")
     for name, listed in (("reports", request.reports), ("progress", request.progress)):
         if len(listed) > REPORTS_MAX:
             refuse(f"{name}: expected at most {REPORTS_MAX}, got {len(listed)}")
     reports = tuple(
-        _report(report, f"reports[{place}]", limits) for place, report in enumerate(request.reports)
+        _report(report, f"reports[{place}]", limits, defaults) for place, report in enumerate(request.reports)
     )
     progress = tuple(_progress(word, f"progress[{place}]") for place, word in enumerate(request.progress))
     return reports, progress
@@ -166,10 +175,23 @@ def _queues(weights: dict[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(weights.items())
 
 
-def _report(report: ReportObject, path: str, limits: Limits) -> Report:
+def _report(report: ReportObject, path: str, limits: Limits, defaults: Defaults) -> Report:
     check_id(report.job_id, f"{path}.job_id")
     check_range(report.fence, f"{path}.fence", 1, LSN_MAX)
-    return Report(report.job_id, report.fence, _outcome(report, path, limits))
+    made = Report(report.job_id, report.fence, _outcome(report, path, limits))
+    return made._replace(jobs=_children(report, path, limits, defaults)) if report.jobs else made
+
+
+def _children(report: ReportObject, path: str, limits: Limits, defaults: Defaults) -> tuple[NewJob, ...]:
+    jobs = report.jobs or ()
+    if report.outcome != "succeeded":
+        refuse(f"{path}.jobs: only for succeeded, got some for {report.outcome}")
+    if len(jobs) > CHILDREN_MAX:
+        refuse(f"{path}.jobs: expected at most {CHILDREN_MAX}, got {len(jobs)}")
+    for number, job in enumerate(jobs):
+        if job.id is None:
+            job.id = child_id(report.job_id, report.fence, number)
+    return new_jobs(jobs, _NO_IDS, limits, defaults, f"{path}.jobs[{{}}].")
 
 
 def _outcome(report: ReportObject, path: str, limits: Limits) -> Outcome:

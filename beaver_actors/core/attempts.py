@@ -3,9 +3,11 @@ leases when the server that held them is gone. Part of `decide`: reads, never wr
 
 from __future__ import annotations
 
-from beaver_actors.core.answers import Finished, Leased, LeasedJob, Recovered
+from collections.abc import Callable, Sequence
+
+from beaver_actors.core.answers import Finished, Leased, LeasedJob, Recovered, Refused
 from beaver_actors.core.choose import choose
-from beaver_actors.core.commands import Finish, Lease, Policy, Progress, Recover, Report
+from beaver_actors.core.commands import Finish, Lease, NewJob, Policy, Progress, Recover, Report
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import (
     Fact,
@@ -37,6 +39,8 @@ from beaver_actors.core.views import shown_parents
 
 IN_FLIGHT = JobState.IN_FLIGHT
 
+CHILDREN_REFUSED = "ChildrenRefused"
+"""The error of an attempt whose children could not be enqueued."""
 SERVER_DIED = JobError("WorkerDied", "the server stopped while the job was running")
 
 
@@ -56,7 +60,14 @@ def lease(state: State, command: Lease, now_ms: int, policy: Policy) -> Decision
     return Decision(facts, Leased(tuple(leased)))
 
 
-def finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decision:
+def finish(
+    state: State,
+    command: Finish,
+    now_ms: int,
+    policy: Policy,
+    take: Callable[[tuple[NewJob, ...]], Sequence[Fact] | Refused],
+) -> Decision:
+    """Record how attempts ended. `take`: judges the jobs that come into being with a completion."""
     facts: list[Fact] = []
     accepted: list[bool] = []
     fences: list[int] = []
@@ -75,10 +86,25 @@ def finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decisi
         elif job.state is not IN_FLIGHT:
             accepted.append(_recorded_before(job, report.outcome))
         else:
-            facts.append(ending(job, report.outcome, report.dice, now_ms, policy))
+            outcome = report.outcome
+            children: Sequence[Fact] = ()
+            if report.jobs and isinstance(outcome, Succeeded):
+                outcome, children = _with_children(outcome, take(report.jobs))
+            facts.append(ending(job, outcome, report.dice, now_ms, policy))
+            facts += children
             seen[report.fence] = report.outcome
             accepted.append(True)
     return Decision(facts, Finished(tuple(accepted), tuple(fences)))
+
+
+def _with_children(outcome: Outcome, taken: Sequence[Fact] | Refused) -> tuple[Outcome, Sequence[Fact]]:
+    """An attempt and its children are recorded together or not at all: one whose children are refused has
+    failed. On a full disk it goes back as if it had never begun, since it is not to blame."""
+    if not isinstance(taken, Refused):
+        return outcome, taken
+    if taken.code == "storage_full":
+        return Released(), ()
+    return Failed(JobError(CHILDREN_REFUSED, f"{taken.code}: {taken.message}")), ()
 
 
 def _is_its_own(job: Job, told: Report | Progress) -> bool:
@@ -132,6 +158,8 @@ def _recorded_before(job: Job, outcome: Outcome) -> bool:
     error = trail.errors[-1] if trail.errors else None
     if error is not None and (error.at_ms < started_ms or error.attempt < job.attempt):
         error = None  # of an attempt before
+    if isinstance(outcome, Succeeded) and error is not None and error.type == CHILDREN_REFUSED:
+        return True
     if isinstance(outcome, Succeeded) or job.state is JobState.COMPLETED:
         same = isinstance(outcome, Succeeded) and outcome.result == trail.result
         return same and job.state is JobState.COMPLETED

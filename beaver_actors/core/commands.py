@@ -40,6 +40,8 @@ class Report(NamedTuple):
     dice: float = 0.0
     worker_id: str | None = None
     """Who says so: only the worker that holds the lease is believed. None: the server itself."""
+    jobs: tuple[NewJob, ...] = ()
+    """Jobs that come into being in the record that completes this one; only with success."""
 
 
 class Progress(NamedTuple):

@@ -71,25 +71,66 @@ def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Dec
     return _take(state, command.jobs, now_ms, policy)
 
 
-def _take_graph(state: State, jobs: Sequence[NewJob], now_ms: int, policy: Policy) -> Decision:
+def _finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decision:
+    fresh: dict[str, NewJob] = {}
+    keys = _Keys(state, now_ms)
+
+    def take(jobs: tuple[NewJob, ...]) -> Sequence[Fact] | Refused:
+        """Judge the children of one attempt, after those of others in the same command. Limits on waiting
+        jobs do not hold for them: the attempt has done its work, and its job waits no longer."""
+        nonlocal fresh, keys
+        if policy.storage_full:
+            return Refused("storage_full", "the disk is full")
+        among = dict(fresh), keys.copy()
+        is_graph = any(new.extras is not None and new.extras.depends_on for new in jobs)
+        facts, answer = (_take_graph if is_graph else _take)(state, jobs, now_ms, policy, among=among)
+        if isinstance(answer, Refused):
+            return answer
+        fresh, keys = among
+        return facts
+
+    return attempts.finish(state, command, now_ms, policy, take)
+
+
+def _take_graph(
+    state: State,
+    jobs: Sequence[NewJob],
+    now_ms: int,
+    policy: Policy,
+    *,
+    among: tuple[dict[str, NewJob], _Keys] | None = None,
+) -> Decision:
     """Jobs of which some depend on others: parents first."""
     order = graphs.parents_first(state, jobs)
     if isinstance(order, Refused):
         return Decision([], order)
-    decision = _take(state, [jobs[place] for place in order], now_ms, policy, ordered=True)
+    ordered = [jobs[place] for place in order]
+    decision = _take(state, ordered, now_ms, policy, ordered=True, among=among)
     if isinstance(decision.answer, Enqueued):
         return Decision(decision.facts, graphs.as_asked(order, decision.answer))
     return decision
 
 
 def _take(
-    state: State, new_jobs: Sequence[NewJob], now_ms: int, policy: Policy, *, ordered: bool = False
+    state: State,
+    new_jobs: Sequence[NewJob],
+    now_ms: int,
+    policy: Policy,
+    *,
+    ordered: bool = False,
+    among: tuple[dict[str, NewJob], _Keys] | None = None,
 ) -> Decision:
-    """Judge new jobs one after the other. `ordered`: each comes after its parents."""
+    """Judge new jobs one after the other.
+
+    Args:
+        ordered: each comes after its parents.
+        among: jobs and keys that the same command has brought before, to which these are added; the limits on
+            waiting jobs do not hold then. None for none.
+    """
     facts: list[Fact] = []
     receipts: list[Receipt] = []
-    fresh: dict[str, NewJob] = {}
-    keys = _Keys(state, now_ms)
+    fresh, keys = among or ({}, _Keys(state, now_ms))
+    replaced_before = len(keys.replaced)
     others: dict[str, str] = {}
     jobs = state.jobs
     for new in new_jobs:
@@ -123,14 +164,15 @@ def _take(
         facts.append(JobEnqueued(job_id, now_ms, terms, args, run_at_ms, extras))
         receipts.append(Receipt(job_id, False))
     if facts:
-        refusal = _no_room(state, fresh.values(), keys.replaced, policy)
+        refusal = None if among else _no_room(state, fresh.values(), keys.replaced, policy)
         if ordered and refusal is None:
             refusal = graphs.too_many_children(state, fresh.values())
         if refusal is not None:
             return Decision([], refusal)
-    if keys.replaced:
+    replaced = keys.replaced[replaced_before:]
+    if replaced:
         # First, so that the arrivals are the last facts of the answer's LSN, one after the other.
-        facts[:0] = [JobCancelled(job.id, now_ms, "replaced") for job in keys.replaced]
+        facts[:0] = [JobCancelled(job.id, now_ms, "replaced") for job in replaced]
     return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
 
 
@@ -143,6 +185,12 @@ class _Keys:
         self._taken: dict[str, NewJob] = {}
         """By jobs of this command."""
         self.replaced: list[Job] = []
+
+    def copy(self) -> _Keys:
+        """The same, to go on from."""
+        keys = _Keys(self._state, self._now_ms)
+        keys._taken, keys.replaced = dict(self._taken), list(self.replaced)
+        return keys
 
     def take(self, new: NewJob, key: str) -> Refused | Receipt | None:
         """What becomes of this job instead of being accepted: a refusal of them all, or the job that is there
@@ -310,7 +358,7 @@ def _tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
 _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] = {
     Enqueue: _enqueue,
     Lease: attempts.lease,
-    Finish: attempts.finish,
+    Finish: _finish,
     Cancel: _cancel,
     Retry: _retry,
     Delete: _delete,

@@ -11,6 +11,9 @@ class Succeeded(NamedTuple):
     """The handler returned; `result` is its value as JSON text, None for nothing."""
 
     result: bytes | None = None
+    children: tuple[bytes, ...] = ()
+    """Jobs that are to be enqueued with the completion, each as the JSON text that the protocol has for one.
+    Whoever reports the outcome reads them (`Report.jobs`)."""
 
 
 class Failed(NamedTuple):

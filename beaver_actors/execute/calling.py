@@ -10,7 +10,7 @@ from beaver_actors.core.outcome import Outcome
 from beaver_actors.execute.app import Handler
 from beaver_actors.execute.context import Attempt, Cancelled, Context, Link
 from beaver_actors.execute.hooks import surrounded
-from beaver_actors.execute.outcomes import Limits, describe, raised, returned, timed_out
+from beaver_actors.execute.outcomes import Limits, describe, raised, returned, timed_out, with_children
 
 
 def call_plain(handler: Handler, attempt: Attempt, link: Link, limits: Limits) -> Outcome:
@@ -21,7 +21,7 @@ def call_plain(handler: Handler, attempt: Attempt, link: Link, limits: Limits) -
         function = partial(handler.function, context) if handler.takes_context else handler.function
         with surrounded(handler.hooks.around, context):
             value = function(**arguments)
-        return returned(value, limits)
+        return with_children(returned(value, limits), context)
     except BaseException as error:  # noqa: BLE001 whatever user code raises is an outcome
         left = link.seconds_left()
         # Not `isinstance`: an exception may lie about its class, or raise when asked.

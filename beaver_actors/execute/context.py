@@ -7,14 +7,19 @@ loop, in a thread and in a worker process. It runs nothing itself and does not i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from reprlib import repr as shown
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from beaver_actors.codec.json_text import encode_json
+from beaver_actors.codec.wire_fields import CHILDREN_MAX
+from beaver_actors.codec.wire_jobs import child_id
+from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.core.answers import Parent as ParentAnswer
 from beaver_actors.core.durations import parse_duration_ms
+from beaver_actors.execute.children import CHILDREN_BYTES_MAX, Call, child
 
 PROGRESS_BYTES_MAX = 65_536
 """Progress is kept in the log and sent to everyone who watches; it is a word on the way, not a result."""
@@ -147,7 +152,18 @@ class Context:
     """The running attempt, as its handler sees it. A handler gets one if its first parameter is annotated
     `Context`; it is no argument of the job."""
 
-    __slots__ = ("_attempt", "_link", "attempt", "fence", "job_id", "kind", "max_attempts", "queue")
+    __slots__ = (
+        "_attempt",
+        "_children_bytes",
+        "_link",
+        "attempt",
+        "children",
+        "fence",
+        "job_id",
+        "kind",
+        "max_attempts",
+        "queue",
+    )
 
     def __init__(self, attempt: Attempt, link: Link) -> None:
         self.job_id = attempt.job_id
@@ -160,6 +176,9 @@ class Context:
         """Grows with every lease of any job: a write marked with it can be told from that of an older run."""
         self._attempt = attempt
         self._link = link
+        self.children: list[bytes] | None = None
+        """What `enqueue` was asked for; None for nothing."""
+        self._children_bytes = 0
 
     @property
     def args(self) -> dict[str, Any]:
@@ -207,6 +226,37 @@ class Context:
         if len(text) > PROGRESS_BYTES_MAX:
             raise ValueError(f"progress: at most {PROGRESS_BYTES_MAX} bytes, got {len(text)}")
         self._link.report(text)
+
+    def enqueue(
+        self, what: str | NewJobObject | Call, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> str:
+        """Enqueue a job when this one completes, in the same record: both are on disk or none. If the attempt
+        ends in any other way, nothing is enqueued. Not for several threads at a time.
+
+        Args:
+            what: a kind, with `args`; or a call, `function.call(…)`; or a job that `new_job` has made.
+            args: named arguments.
+            options: id, queue, priority, delay, depends_on and so on, as the protocol has them.
+
+        Returns:
+            The id of the job, for the `depends_on` of another. If none was given it is made from that of this
+            job, its fence and a number.
+
+        Raises:
+            ValueError: a field is wrong, or there are more than 1000 jobs or 1 MiB of them.
+            TypeError: `args` beside something that brings its own.
+        """
+        children = [] if self.children is None else self.children
+        if len(children) == CHILDREN_MAX:
+            raise ValueError(f"enqueue: at most {CHILDREN_MAX} jobs, got more")
+        job = child(what, args, options, child_id(self.job_id, self.fence, len(children)))
+        text = msgspec.json.encode(job)
+        if self._children_bytes + len(text) > CHILDREN_BYTES_MAX:
+            raise ValueError(f"enqueue: at most {CHILDREN_BYTES_MAX} bytes of jobs, got more")
+        self._children_bytes += len(text)
+        children.append(text)
+        self.children = children
+        return str(job.id)
 
     @property
     def cancelled(self) -> bool:

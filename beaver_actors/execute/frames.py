@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, TypeVar, assert_never
 import msgspec
 from msgspec import Struct
 
+from beaver_actors.codec.wire_fields import CHILDREN_MAX
 from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import (
     Crashed,
@@ -24,6 +25,7 @@ from beaver_actors.core.outcome import (
     Succeeded,
     TimedOut,
 )
+from beaver_actors.execute.children import CHILDREN_BYTES_MAX
 from beaver_actors.execute.context import PROGRESS_BYTES_MAX, Attempt
 from beaver_actors.execute.outcomes import Limits
 
@@ -31,6 +33,8 @@ M = TypeVar("M")
 
 _LENGTH = struct.Struct(">I")
 _UTF8_BYTES_MAX = 4
+_LENGTH_BYTES_MAX = 5
+"""Before each of many byte strings."""
 _ENVELOPE_BYTES_MAX = 4096
 
 
@@ -74,6 +78,7 @@ class Done(Struct, frozen=True, tag="done"):
     result: bytes | None = None
     error: JobError = JobError("", "")
     in_ms: int | None = None
+    children: tuple[bytes, ...] = ()
 
 
 ToProcess: TypeAlias = Run | Cancel | Exit
@@ -99,7 +104,8 @@ def frame(message: ToProcess | FromProcess) -> bytes:
 def bytes_max(limits: Limits) -> int:
     """The longest body that a process may send under these limits."""
     texts = limits.error_message_chars + limits.traceback_chars
-    return max(limits.result_bytes, PROGRESS_BYTES_MAX, texts * _UTF8_BYTES_MAX) + _ENVELOPE_BYTES_MAX
+    success = limits.result_bytes + CHILDREN_BYTES_MAX + CHILDREN_MAX * _LENGTH_BYTES_MAX
+    return max(success, PROGRESS_BYTES_MAX, texts * _UTF8_BYTES_MAX) + _ENVELOPE_BYTES_MAX
 
 
 def take_from_process(buffer: bytearray, limit: int) -> FromProcess | None:
@@ -132,8 +138,8 @@ def _taken(buffer: bytearray, limit: int, decoder: msgspec.msgpack.Decoder[M]) -
 def done(outcome: Outcome) -> Done:
     """An outcome as a message."""
     match outcome:
-        case Succeeded(result):
-            return Done("succeeded", result=result)
+        case Succeeded(result, children):
+            return Done("succeeded", result=result, children=children)
         case Failed(error, retry_in_ms):
             return Done("failed", error=error, in_ms=retry_in_ms)
         case Rejected(error):
@@ -154,7 +160,7 @@ def outcome(message: Done) -> Outcome:
     """A message as an outcome."""
     match message.how:
         case "succeeded":
-            return Succeeded(message.result)
+            return Succeeded(message.result, message.children)
         case "failed":
             return Failed(message.error, message.in_ms)
         case "rejected":

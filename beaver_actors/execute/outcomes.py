@@ -14,7 +14,16 @@ from typing import NamedTuple
 from beaver_actors.codec.json_text import encode_json
 from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import Failed, Outcome, Rejected, Snoozed, Succeeded, TimedOut
-from beaver_actors.execute.context import SNOOZE_MS_MIN, Attempt, Cancelled, Reject, Retry, Snooze, Verdict
+from beaver_actors.execute.context import (
+    SNOOZE_MS_MIN,
+    Attempt,
+    Cancelled,
+    Context,
+    Reject,
+    Retry,
+    Snooze,
+    Verdict,
+)
 
 NOTHING = Succeeded(None)
 
@@ -57,6 +66,13 @@ def returned(value: object, limits: Limits) -> Outcome:
             value, f"it has {len(text)} bytes as JSON; {limits.result_bytes} are allowed", limits
         )
     return Succeeded(text)
+
+
+def with_children(outcome: Outcome, context: Context | None) -> Outcome:
+    """This outcome with the jobs that its handler has asked for, if it is a success."""
+    if context is None or context.children is None or not isinstance(outcome, Succeeded):
+        return outcome
+    return Succeeded(outcome.result, tuple(context.children))
 
 
 def raised(error: BaseException, limits: Limits) -> Outcome:

@@ -26,7 +26,16 @@ from beaver_actors.execute.calling import call_plain
 from beaver_actors.execute.context import Attempt, Context
 from beaver_actors.execute.control import Control
 from beaver_actors.execute.hooks import surrounded
-from beaver_actors.execute.outcomes import LIMITS, RUNNERS, Limits, cut, describe, raised, returned
+from beaver_actors.execute.outcomes import (
+    LIMITS,
+    RUNNERS,
+    Limits,
+    cut,
+    describe,
+    raised,
+    returned,
+    with_children,
+)
 from beaver_actors.execute.progress import Valve
 from beaver_actors.kernel.stacks import stack_of
 
@@ -111,10 +120,10 @@ async def run_in_scope(
     try:
         control.set_clock(attempt)
         arguments = handler.decode(attempt.args)
-        if handler.hooks.around:
-            called = _surrounded(attempt, handler, control, progress, arguments)
-        elif handler.takes_context:
-            called = handler.function(Context(attempt, LoopLink(control, progress)), **arguments)
+        context = None
+        if handler.hooks.around or handler.takes_context:
+            context = Context(attempt, LoopLink(control, progress))
+            called = _called(context, handler, arguments)
         else:
             called = handler.function(**arguments)
         steps = called if type(called) is types.CoroutineType else called.__await__()
@@ -127,7 +136,7 @@ async def run_in_scope(
         else:
             control.heed_clock()
             value = await _go_on(steps, wish)
-        return returned(value, limits)
+        return with_children(returned(value, limits), context)
     except BaseException as error:  # noqa: BLE001 whatever user code raises is an outcome
         if not control.scope.cancel_called:
             await trio.lowlevel.checkpoint_if_cancelled()  # as above
@@ -153,10 +162,13 @@ def _go_on(steps: Any, wish: object) -> Generator[object, object, object]:
         return value
 
 
-async def _surrounded(
-    attempt: Attempt, handler: Handler, control: Control, progress: Valve, arguments: dict[str, Any]
-) -> object:
-    context = Context(attempt, LoopLink(control, progress))
+def _called(context: Context, handler: Handler, arguments: dict[str, Any]) -> Any:
+    if handler.hooks.around:
+        return _surrounded(context, handler, arguments)
+    return handler.function(context, **arguments)
+
+
+async def _surrounded(context: Context, handler: Handler, arguments: dict[str, Any]) -> object:
     with surrounded(handler.hooks.around, context):
         if handler.takes_context:
             return await handler.function(context, **arguments)

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import trio
 
+<<<<<<< HEAD
 from beaver_actors.actors import (
     controller,
     fleet,
@@ -33,6 +34,10 @@ from beaver_actors.actors import (
     worker,
 )
 from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage
+=======
+from beaver_actors.actors import controller, fleet, job_manager, publisher, snapshotter, wal_writer, worker
+from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage, ReadChildren
+>>>>>>> f7c6e36 (A handler enqueues jobs in the record that completes its own: context.enqueue, and jobs in a report)
 from beaver_actors.actors.job_manager import Jobs, Request, Rules, Signals
 from beaver_actors.actors.publisher import Chunk, Stream
 from beaver_actors.actors.roster import Roster, Timing
@@ -121,6 +126,7 @@ class Parts:
     fold_snapshot: FoldSnapshot
     snapshot_lsn: int
     execute: worker.Execute
+    children: ReadChildren
     board: Board
     clock: Clock
     wall_ms: Callable[[], int]
@@ -184,7 +190,7 @@ async def live(parts: Parts, orders: Orders, front: Front) -> None:
     from_workers = Mailbox[fleet.Message]("fleet", WORKERS_WAITING)
     mailboxes: tuple[Mailbox[Any], ...] = (requests, appends, commits, snapshots, outcomes, from_workers)
     jobs, wal, watchers = Jobs(requests.handle()), appends.handle(), commits.handle()
-    desk = Desk(outcomes.handle(), parts.board, parts.chance.dice)
+    desk = Desk(outcomes.handle(), parts.board, parts.chance.dice, parts.children)
     roster = Roster(parts.remote)
     roster.inherit(parts.state.in_flight.values(), parts.clock.now_ms())
     parts.observer.began(desk, roster, mailboxes)

@@ -133,6 +133,7 @@ class Lives:
                 fold_snapshot=snapshots.fold,
                 snapshot_lsn=snapshot_lsn,
                 execute=self._executor,
+                children=settings.children(config, self._executor.app),
                 board=board,
                 clock=clock,
                 wall_ms=world.wall_ms,

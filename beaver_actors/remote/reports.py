@@ -7,6 +7,8 @@ from typing import assert_never
 
 from msgspec import UNSET, Raw
 
+from beaver_actors.codec.wire_decode import read
+from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
     LeasedJobObject,
@@ -47,8 +49,11 @@ def _parent(parent: ParentObject) -> Parent:
 def report_of(job: LeasedJob, outcome: Outcome) -> ReportObject:
     """How an attempt ended, in the words of the protocol."""
     match outcome:
-        case Succeeded(result):
-            return _report(job, "succeeded", result=UNSET if result is None else Raw(result))
+        case Succeeded(result, children):
+            report = _report(job, "succeeded", result=UNSET if result is None else Raw(result))
+            if children:
+                report.jobs = tuple(read(NewJobObject, Raw(text)) for text in children)
+            return report
         case Failed(error, retry_in_ms):
             return _report(job, "failed", error, retry_in_ms)
         case TimedOut(error):

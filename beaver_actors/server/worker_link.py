@@ -91,7 +91,9 @@ class WorkerLink:
                 beat = Heartbeat(worker_id, self, fences(request))
                 return ToFleet(beat, beat.reply), partial(_stands, request.id)
             case ReportRequest():
-                told = Outcomes(worker_id, self, *outcomes(request, self._service.limits))
+                told = Outcomes(
+                    worker_id, self, *outcomes(request, self._service.limits, self._service.defaults)
+                )
                 return ToFleet(told, told.reply), partial(_judged, request.id, told.reports)
             case DeregisterRequest():
                 goodbye = Deregister(worker_id, self)

@@ -118,6 +118,44 @@ async def leases_come_as_asked(target: Target) -> None:
         await client.done("delete", job_ids=[*names, other])
 
 
+async def reports_bring_jobs(target: Target) -> None:
+    """Jobs in a report come with the completion, once, and find their parents' results; those that cannot
+    come fail the attempt."""
+    async with holding(target) as held:
+        other, name = target.fresh("kind"), held.job["job_id"]
+        jobs = [{"kind": other, "id": name + "-child", "depends_on": [name]}, {"kind": other}]
+        report = held.report(result={"sum": 3}, jobs=jobs)
+        early = held.report("stopped", jobs=jobs)
+        await held.peer.refused("bad_request", "report", "reports[0].jobs", reports=[early])
+        await held.peer.refused(
+            "bad_request", "report", "reports[0].jobs[0].kind", reports=[held.report(jobs=[{"kind": "a b"}])]
+        )
+        for _ in range(2):
+            (receipt,) = await _recorded(held, report)
+            expect(receipt["recorded"] is True, f"it was not recorded: {receipt!r}")
+        names = [name + "-child", f"{name}.{held.fence}.1"]
+        shown = (await held.peer.done("list", kind=other))["jobs"]
+        expect(sorted(job["id"] for job in shown) == sorted(names), f"it brought {shown!r:.300}")
+        expect({job["state"] for job in shown} == {"pending"}, f"its children are {shown!r:.300}")
+        await held.peer.done("register", worker_id=held.worker_id, kinds=[other], slots=2)
+        await held.peer.done("ready", slots=2)
+        leased: list[Message] = []
+        while len(leased) < 2:
+            leased += (await held.peer.push("lease"))["jobs"]
+        parents = [job["parents"] for job in leased if job["job_id"] == names[0]]
+        wanted = [{"id": name, "state": "completed", "result": {"sum": 3}}]
+        expect(parents == [wanted], f"the parents of the leased job: {parents!r:.300}")
+        fences = {job["job_id"]: job["fence"] for job in leased}
+        refused = {"job_id": names[0], "fence": fences[names[0]], "outcome": "succeeded"}
+        bad = {"kind": other, "depends_on": ["nobody.at.all"]}
+        await held.peer.done("report", reports=[{**refused, "jobs": [bad]}])
+        state = (await held.peer.done("get", job_id=names[0]))["job"]
+        expect(state["errors"][-1]["type"] == "ChildrenRefused", f"its errors: {state['errors']!r:.300}")
+        await held.peer.done("deregister")
+        await held.peer.done("cancel", job_ids=names)
+        await held.peer.done("delete", job_ids=names)
+
+
 async def every_outcome(target: Target) -> None:
     """Each outcome leads where the protocol says, and using an attempt or not is as it says."""
     for outcome, fields, state, attempt in (
@@ -361,7 +399,7 @@ async def refused_words(target: Target) -> None:
 
 
 CHECKS = (
-    registering, leases_come_as_asked, every_outcome, outcomes_once, liars_change_nothing,
+    registering, leases_come_as_asked, reports_bring_jobs, every_outcome, outcomes_once, liars_change_nothing,
     heartbeats_and_progress, cancels_are_pushed, timeouts_are_warned_of, reconnecting, goodbyes,
     refused_words, leases_end,
 )  # fmt: skip

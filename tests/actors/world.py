@@ -15,12 +15,15 @@ from beaver_actors.actors.desk import Control
 from beaver_actors.actors.publisher import Chunk
 from beaver_actors.actors.roster import Timing
 from beaver_actors.actors.snapshotter import SnapshotTaken
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.core.answers import Answer, Enqueued, Found, JobView, LeasedJob
 from beaver_actors.core.commands import Enqueue, Get, NewJob, Policy
 from beaver_actors.core.facts import Fact
 from beaver_actors.core.job import JobState, Terms
 from beaver_actors.core.outcome import Outcome, Released, Stopped, Succeeded
 from beaver_actors.core.state import State
+from beaver_actors.execute.children import children_of
 from beaver_actors.kernel.clock import Chance, Clock
 from beaver_actors.kernel.offload import inline
 from beaver_actors.node.life import Access, Observer, Orders, Parts, live
@@ -228,6 +231,7 @@ async def running(
         fold_snapshot=fold_snapshot or snapshot,
         snapshot_lsn=0,
         execute=Execute(),
+        children=lambda texts: children_of(texts, Limits(), Defaults()),
         board=world.board,
         clock=clock,
         wall_ms=lambda: clock.now_ms() + world.wall_ahead_ms,

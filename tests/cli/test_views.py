@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from beaver_actors.cli.job_views import job_view, jobs_table
 from beaver_actors.cli.pulse import Pulse
 from beaver_actors.cli.status_view import queues_table, status_view
-from beaver_actors.codec.wire_worker_objects import FleetObject
+from beaver_actors.codec.wire_objects import FleetObject
 from beaver_actors.core.job import JobState
 from tests.cli.shown import NOON, NOON_MS, failure, job, queue, status
 

@@ -213,7 +213,7 @@ def _understand(found: Request) -> None:
     elif isinstance(found, RegisterRequest):
         registration(found)
     elif isinstance(found, ReportRequest):
-        outcomes(found, LIMITS)
+        outcomes(found, LIMITS, Defaults())
     elif isinstance(found, ReadyRequest):
         slots(found)
     elif isinstance(found, HeartbeatRequest):

@@ -14,13 +14,15 @@ from typing import Any, Final, NamedTuple
 from beaver_actors.client import async_client
 from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.views import JobInfo
+from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.core.answers import Leased, LeasedJob, Ticked
-from beaver_actors.core.commands import Finish, Lease, Policy, Progress, Report, Tick
+from beaver_actors.core.commands import Finish, Lease, NewJob, Policy, Progress, Report, Tick
 from beaver_actors.core.durations import parse_duration_ms
 from beaver_actors.core.job import FINISHED, JobState
-from beaver_actors.core.outcome import Outcome
+from beaver_actors.core.outcome import Outcome, Succeeded
 from beaver_actors.execute.app import App, JobCall, JobFunction
+from beaver_actors.execute.children import children_of
 from beaver_actors.execute.loading import load_app, with_demo
 from beaver_actors.testing.kit.attempts import Running
 from beaver_actors.testing.kit.clients import Line, SyncClient, async_client_on
@@ -74,6 +76,7 @@ class Kit:
         self._engine.listeners.append(self._look_for_cancels)
         self._kinds = kinds
         defaults = Defaults(kinds={kind: job.options for kind, job in whole.functions.items()})
+        self._defaults = defaults
         self._line = Line(self._engine, defaults, self._enqueued)
         self._running: dict[str, Running] = {}
         self.inline = inline
@@ -316,7 +319,10 @@ class Kit:
         self._running.pop(lease.job_id, None)  # it may have crashed the server it ran on
         self._engine.now_ms += running.slept_ms
         self.ran.append(Ran(lease.job_id, lease.terms.kind, lease.attempt, outcome))
-        self._engine.do(Finish((Report(lease.job_id, lease.fence, outcome, DICE),)))
+        jobs: tuple[NewJob, ...] = ()
+        if isinstance(outcome, Succeeded) and outcome.children:
+            jobs = children_of(outcome.children, Limits(), self._defaults)
+        self._engine.do(Finish((Report(lease.job_id, lease.fence, outcome, DICE, jobs=jobs),)))
         self._line.flush()
 
     def _look_for_cancels(self) -> None:
