@@ -22,7 +22,6 @@ from typing import Any, Protocol
 
 import trio
 
-<<<<<<< HEAD
 from beaver_actors.actors import (
     controller,
     fleet,
@@ -33,11 +32,7 @@ from beaver_actors.actors import (
     wal_writer,
     worker,
 )
-from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage
-=======
-from beaver_actors.actors import controller, fleet, job_manager, publisher, snapshotter, wal_writer, worker
 from beaver_actors.actors.desk import Board, Desk, Message as DeskMessage, ReadChildren
->>>>>>> f7c6e36 (A handler enqueues jobs in the record that completes its own: context.enqueue, and jobs in a report)
 from beaver_actors.actors.job_manager import Jobs, Request, Rules, Signals
 from beaver_actors.actors.publisher import Chunk, Stream
 from beaver_actors.actors.roster import Roster, Timing

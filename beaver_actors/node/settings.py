@@ -13,15 +13,10 @@ from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.codec.wire_schedules import new_schedule, read_schedule
 from beaver_actors.config import Config
-<<<<<<< HEAD
-from beaver_actors.core.commands import DeclareSchedules, Policy, Serving, SetSchedule
+from beaver_actors.core.commands import DeclareSchedules, NewJob, Policy, Serving, SetSchedule
 from beaver_actors.core.schedule import ScheduleSource
 from beaver_actors.execute.app import App, AppError
-=======
-from beaver_actors.core.commands import NewJob, Policy, Serving
-from beaver_actors.execute.app import App
 from beaver_actors.execute.children import children_of
->>>>>>> f7c6e36 (A handler enqueues jobs in the record that completes its own: context.enqueue, and jobs in a report)
 from beaver_actors.execute.outcomes import Limits as OutcomeLimits
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.server.http_connection import HttpSettings
@@ -106,7 +101,6 @@ def job_defaults(config: Config, app: App) -> Defaults:
     return Defaults(workers.max_attempts, workers.timeout_ms, kinds=kinds)
 
 
-<<<<<<< HEAD
 def declared(config: Config, app: App, wall_ms: int) -> DeclareSchedules:
     """The schedules of the code and the configuration, for a start at this time of the wall clock.
 
@@ -133,7 +127,8 @@ def declared(config: Config, app: App, wall_ms: int) -> DeclareSchedules:
     if len(found) > config.limits.schedules:
         raise AppError(f"schedules: {len(found)} are declared; limits.schedules is {config.limits.schedules}")
     return DeclareSchedules(tuple(found.values()))
-=======
+
+
 def children(config: Config, app: App) -> ReadChildren:
     """How jobs that a handler asks for are read."""
     limits, defaults = wire_limits(config), job_defaults(config, app)
@@ -145,7 +140,6 @@ def children(config: Config, app: App) -> ReadChildren:
             raise ValueError(error.message) from None
 
     return read
->>>>>>> f7c6e36 (A handler enqueues jobs in the record that completes its own: context.enqueue, and jobs in a report)
 
 
 def listener(config: Config) -> ListenerSettings:
