@@ -14,6 +14,7 @@ from beaver_actors.cli.exits import Exit
 from beaver_actors.cli.filters import filter_options
 from beaver_actors.cli.operate import confirm, in_the_background, operate, unchanged
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.past import When, past_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import count, many
 from beaver_actors.core.job import JobState
@@ -77,23 +78,31 @@ def list_jobs(
 
 @jobs.command("show")
 @click.argument("job_id", metavar="ID")
+@past_options
 @server_options
-@json_option()
+@json_option("Print the job as JSON, without its life.")
 @debug_option
-def show_job(server: Target, /, *, job_id: str, as_json: bool) -> None:
-    """Show everything about one job, with the error of every attempt."""
+def show_job(
+    server: Target, /, *, job_id: str, when: When | None, data_dir: str | None, as_json: bool
+) -> None:
+    """Show everything about one job, and its whole life: every attempt, worker, error and duration.
 
-    async def fetch(client: Client) -> JobInfo:
-        return await client.get(job_id)
+    A job that is gone still has a life in the log; with --at it is shown as it was. With --data-dir no server
+    is asked."""
+    from beaver_actors.cli.job_life import find_job, find_life, life_lines
 
-    job = talk(server, fetch)
+    job = find_job(server, job_id, when, data_dir, may_be_gone=not as_json)
     if as_json:
         json_document(job)
         return
     from beaver_actors.cli.job_views import job_view
     from beaver_actors.kernel.clock import wall_ms
 
-    show(job_view(job, wall_ms()))
+    if job is not None:
+        show(job_view(job, wall_ms()))
+        line()
+    for text in life_lines(find_life(server, job_id, data_dir, needed=job is None), job_id):
+        line(text)
 
 
 @jobs.command("explain")

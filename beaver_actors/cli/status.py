@@ -8,6 +8,7 @@ import click
 
 from beaver_actors.cli.console import json_document, json_line, make_console, show
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.past import NOW, When, past_options, read_directory
 from beaver_actors.cli.talk import talk
 
 if TYPE_CHECKING:
@@ -24,25 +25,49 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="With --watch: the time between two looks.",
 )
+@past_options
 @server_options
 @json_option("Print JSON; with --watch one object per line.")
 @debug_option
-def status(server: Target, /, *, watch: bool, interval: float, as_json: bool) -> None:
-    """Show jobs by state, the queues, and what needs attention."""
+def status(
+    server: Target,
+    /,
+    *,
+    watch: bool,
+    interval: float,
+    when: When | None,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Show jobs by state, the queues, and what needs attention; with --at, as it was."""
     if watch:
+        if when is not None or data_dir is not None:
+            raise click.UsageError("--watch: follows a server as it is now")
         _watch(server, interval, as_json)
         return
 
     async def ask(client: Client) -> Status:
+        if when is not None:
+            return await client.status_at(lsn=when.lsn, at=when.at)
         return await client.status()
 
-    found = talk(server, ask)
+    found = talk(server, ask) if data_dir is None else _from_directory(data_dir, when)
     if as_json:
         json_document(found)
         return
     from beaver_actors.cli.status_view import status_view
 
-    show(status_view(found, server.url))
+    show(status_view(found, server.url if data_dir is None else data_dir))
+
+
+def _from_directory(data_dir: str, when: When | None) -> Status:
+    """The status as it was, or as it is by the end of the log."""
+    from beaver_actors.client.views import read_part
+    from beaver_actors.codec.wire_objects import StatusObject
+
+    reply = read_directory(data_dir, None, when or NOW)
+    assert reply is not None, "there is always a status"
+    return read_part(StatusObject, reply.status)
 
 
 def _watch(server: Target, interval: float, as_json: bool) -> None:

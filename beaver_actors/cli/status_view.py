@@ -11,7 +11,7 @@ from rich.text import Text
 
 from beaver_actors.cli.pulse import Pulse
 from beaver_actors.cli.tables import STYLES, plain_table, words
-from beaver_actors.cli.text import count, cut, duration, many, rate
+from beaver_actors.cli.text import clock_time, count, cut, duration, many, rate
 from beaver_actors.client.views import Status
 from beaver_actors.codec.wire_objects import QueueObject
 from beaver_actors.codec.wire_times import parse_time_ms
@@ -68,6 +68,9 @@ def _shown_states(*counts: Mapping[JobState, int]) -> Sequence[JobState]:
 
 
 def _headline(status: Status, url: str) -> Text:
+    if not status.version:  # of the past, of whose server nothing is on record
+        then = clock_time(parse_time_ms(status.at))
+        return Text(f"{cut(url)}  ·  as it was at {then}, after LSN {count(status.lsn)}", style="bold")
     text = Text(f"beaver_actors {cut(status.version)}", style="bold")
     up = duration(max(0, parse_time_ms(status.at) - parse_time_ms(status.started_at)))
     fleet = status.fleet

@@ -19,6 +19,7 @@ from beaver_actors.client.middleware import OnEnqueue, tell
 from beaver_actors.client.new_jobs import (
     JobCall,
     JobOptions,
+    Moment,
     NewJob,
     R,
     R_co,
@@ -33,6 +34,7 @@ from beaver_actors.client.views import (
     Change,
     Explanation,
     FinishedJob,
+    JobHistory,
     JobInfo,
     OperationInfo,
     Page,
@@ -125,6 +127,20 @@ class Client:
     async def get(self, job_id: str) -> JobInfo:
         """Show one job. Raises NotFound if there is none."""
         return await self._ask(questions.get(job_id))
+
+    async def history(self, job_id: str) -> JobHistory:
+        """Show the whole life of a job, deleted or not, as far as the server's log is kept. Raises NotFound
+        if the log has nothing of it."""
+        return await self._ask(questions.history(job_id))
+
+    async def get_at(self, job_id: str, *, lsn: int | None = None, at: Moment | None = None) -> JobInfo:
+        """Show a job as it was after the event at `lsn`, or at a time. Raises NotFound if it did not exist
+        then, or if that is no longer kept."""
+        return await self._ask(questions.get_at(job_id, lsn, at))
+
+    async def status_at(self, *, lsn: int | None = None, at: Moment | None = None) -> Status:
+        """Show the counts as they were, otherwise as `get_at`."""
+        return await self._ask(questions.status_at(lsn, at))
 
     async def explain(self, job_id: str) -> Explanation:
         """Say why a job does not run, or why it ended. Raises NotFound if there is none."""

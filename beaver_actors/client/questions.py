@@ -16,13 +16,16 @@ from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refuse
 from beaver_actors.client.new_jobs import Moment, NewJob, moment, new_id
 from beaver_actors.client.views import (
     Change,
+    Event,
     Explanation,
+    JobHistory,
     JobInfo,
     OperationInfo,
     Page,
     ScheduleInfo,
     Status,
     WorkerInfo,
+    event_from_wire,
     read_part,
 )
 from beaver_actors.codec.wire import (
@@ -32,10 +35,12 @@ from beaver_actors.codec.wire import (
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
+    HistoryRequest,
     ListRequest,
     Ok,
     OperateRequest,
     OperationsRequest,
+    PastRequest,
     PauseRequest,
     PauseScheduleRequest,
     Request,
@@ -51,7 +56,7 @@ from beaver_actors.codec.wire import (
 )
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
-from beaver_actors.codec.wire_objects import Receipt, StatusObject
+from beaver_actors.codec.wire_objects import EventObject, Receipt, StatusObject
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
@@ -180,6 +185,32 @@ def explain(job_id: str) -> Question[Explanation]:
     """Say why a job does not run, or why it ended."""
     request = ExplainRequest(id="", job_id=checked_id(job_id))
     return Question(request, lambda ok: read_part(Explanation, ok.explanation))
+
+
+def history(job_id: str) -> Question[JobHistory]:
+    """Show the whole life of a job."""
+
+    def read(ok: Ok) -> JobHistory:
+        if ok.complete_from is UNSET:
+            raise ProtocolError("the server did not say how far back it remembers")
+        items = read_part(list[EventObject], ok.events)
+        events = [item for item in map(event_from_wire, items) if isinstance(item, Event)]
+        return JobHistory(events=tuple(events), complete_from=ok.complete_from)
+
+    return Question(HistoryRequest(id="", job_id=checked_id(job_id)), read)
+
+
+def status_at(lsn: int | None, at: Moment | None) -> Question[Status]:
+    """Show the status as it was."""
+    when = None if at is None else moment("at", at)
+    return Question(PastRequest(id="", lsn=lsn, at=when), lambda ok: read_part(StatusObject, ok.status))
+
+
+def get_at(job_id: str, lsn: int | None, at: Moment | None) -> Question[JobInfo]:
+    """Show a job as it was."""
+    when = None if at is None else moment("at", at)
+    request = PastRequest(id="", lsn=lsn, at=when, job_id=checked_id(job_id))
+    return Question(request, lambda ok: read_part(JobInfo, ok.job))
 
 
 class JobFilter(TypedDict, total=False):

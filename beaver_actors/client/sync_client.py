@@ -20,6 +20,7 @@ from beaver_actors.client.middleware import OnEnqueue, tell
 from beaver_actors.client.new_jobs import (
     JobCall,
     JobOptions,
+    Moment,
     NewJob,
     R,
     R_co,
@@ -35,6 +36,7 @@ from beaver_actors.client.views import (
     Change,
     Explanation,
     FinishedJob,
+    JobHistory,
     JobInfo,
     OperationInfo,
     Status,
@@ -141,6 +143,20 @@ class Client:
     def get(self, job_id: str) -> JobInfo:
         """Show one job. Raises NotFound if there is none."""
         return self._ask(questions.get(job_id))
+
+    def history(self, job_id: str) -> JobHistory:
+        """Show the whole life of a job, deleted or not, as far as the server's log is kept. Raises NotFound
+        if the log has nothing of it."""
+        return self._ask(questions.history(job_id))
+
+    def get_at(self, job_id: str, *, lsn: int | None = None, at: Moment | None = None) -> JobInfo:
+        """Show a job as it was after the event at `lsn`, or at a time. Raises NotFound if it did not exist
+        then, or if that is no longer kept."""
+        return self._ask(questions.get_at(job_id, lsn, at))
+
+    def status_at(self, *, lsn: int | None = None, at: Moment | None = None) -> Status:
+        """Show the counts as they were, otherwise as `get_at`."""
+        return self._ask(questions.status_at(lsn, at))
 
     def explain(self, job_id: str) -> Explanation:
         """Say why a job does not run, or why it ended. Raises NotFound if there is none."""

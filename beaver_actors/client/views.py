@@ -209,6 +209,15 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     how: str | None = None
 
 
+class JobHistory(Struct, frozen=True, kw_only=True):
+    """The life of a job, as far as the log is kept."""
+
+    events: tuple[Event, ...]
+    """Oldest first."""
+    complete_from: int
+    """All events from this position on are there; of those before, none or some."""
+
+
 class Gap(Struct, frozen=True):
     """The events from `from_lsn` through `to_lsn` are gone for good; the next one comes after them (P10)."""
 

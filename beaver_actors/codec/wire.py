@@ -214,6 +214,22 @@ class StopRequest(_Request, tag="stop"):
     operation_id: Annotated[str, about("The operation's id.", pattern=ID_PATTERN)]
 
 
+class HistoryRequest(_Request, tag="history"):
+    """Show the whole life of a job, deleted or not, as far as the log is kept. Reply: `events`, oldest first,
+    and `complete_from`, the position from which on they are all there."""
+
+    job_id: JobId
+
+
+class PastRequest(_Request, tag="past"):
+    """Show the status as it was at a moment, or one job as it was. One of `lsn` and `at` is given. Reply:
+    `status` or `job`, and `lsn`, the last position of that moment."""
+
+    lsn: Annotated[int | None, about("After the event at this position.", minimum=0)] = None
+    at: Annotated[str | None, about("At this time.", **TIME)] = None
+    job_id: Annotated[str | None, about("This job; else the status.", pattern=ID_PATTERN)] = None
+
+
 class RegisterRequest(_Request, tag="register"):
     """From now on this connection is that of a worker. Reply: `lease`, `heartbeat`, `limits`, and what it
     must know of the leases it names: `lost`, `cancel`, `overdue`."""
@@ -338,6 +354,8 @@ Request: TypeAlias = (
     | OperateRequest
     | OperationsRequest
     | StopRequest
+    | HistoryRequest
+    | PastRequest
     | RegisterRequest
     | ReadyRequest
     | HeartbeatRequest
@@ -366,6 +384,8 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     explanation: Annotated[Raw | UnsetType, about("explain: an `ExplanationObject`.")] = UNSET
     status: Annotated[Raw | UnsetType, about("status: a `StatusObject`.")] = UNSET
     changes: list[ChangeObject] | UnsetType = UNSET
+    events: Annotated[Raw | UnsetType, about("history: `EventObject`s.")] = UNSET
+    complete_from: Lsn | UnsetType = UNSET
     operation: OperationObject | UnsetType = UNSET
     operations: list[OperationObject] | UnsetType = UNSET
     subscription: str | UnsetType = UNSET

@@ -19,9 +19,11 @@ from beaver_actors.codec.wire import (
     ExplainRequest,
     GetRequest,
     HeartbeatRequest,
+    HistoryRequest,
     ListRequest,
     OperateRequest,
     OperationsRequest,
+    PastRequest,
     PauseRequest,
     PauseScheduleRequest,
     ReadyRequest,
@@ -42,6 +44,7 @@ from beaver_actors.codec.wire import (
 from beaver_actors.codec.wire_fields import Fence, Lsn, about
 from beaver_actors.codec.wire_objects import (
     ChangeObject,
+    EventObject,
     ExplanationObject,
     JobObject,
     OperationObject,
@@ -127,6 +130,27 @@ class OperationsOk(_Ok):
     operations: list[OperationObject]
 
 
+class HistoryOk(_Ok):
+    """The life of a job."""
+
+    events: list[EventObject]
+    complete_from: Annotated[int, about("All events from this position on are there.")]
+
+
+class PastStatusOk(_Ok):
+    """The status as it was; what it says of the server itself means nothing."""
+
+    status: StatusObject
+    lsn: Lsn
+
+
+class PastJobOk(_Ok):
+    """The job as it was."""
+
+    job: JobObject
+    lsn: Lsn
+
+
 class HeartbeatOk(_Ok):
     """The leases named begin anew, but for those that are lost."""
 
@@ -184,6 +208,8 @@ OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     OperateRequest: (OperationOk,),
     OperationsRequest: (OperationsOk,),
     StopRequest: (OperationOk,),
+    HistoryRequest: (HistoryOk,),
+    PastRequest: (PastStatusOk, PastJobOk),
     RegisterRequest: (RegisterOk,),
     ReadyRequest: (DoneOk,),
     HeartbeatRequest: (HeartbeatOk,),

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--through", required=True, type=int, metavar="LSN")
     parser.add_argument("--keep", required=True, type=int, metavar="N")
     options = parser.parse_args(arguments)
-    Thread(target=_die_with_parent, name="parent watch", daemon=True).start()
+    Thread(target=die_with_parent, name="parent watch", daemon=True).start()
     os.nice(NICENESS)
     gc.disable()  # a state is a million objects without cycles, and the process is short-lived
     result: dict[str, Any]
@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if result["ok"] else 1
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Wait for the end of standard input, which the parent holds open as long as it lives."""
     while os.read(0, 4096):
         pass
     os._exit(ORPHANED)

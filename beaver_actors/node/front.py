@@ -18,6 +18,7 @@ from beaver_actors.server import api
 from beaver_actors.server.auth import Auth
 from beaver_actors.server.http import Routes
 from beaver_actors.server.listener import Listener
+from beaver_actors.server.past import Look, Past
 from beaver_actors.server.service import Service
 from beaver_actors.server.session import Session, SessionSettings
 from beaver_actors.server.websocket import WebSocket
@@ -30,11 +31,13 @@ def main_front(
     host: Host,
     auth: Auth,
     chance: Chance,
+    look_back: Look,
 ) -> Front:
     """The front on the main port. The listeners stay open between lives: who connects meanwhile waits."""
     session_settings = SessionSettings(request_bytes_max=config.limits.message_bytes)
 
     async def front(access: Access, *, task_status: trio.TaskStatus[None]) -> None:
+        past = Past(look_back)
         service = Service(
             access.jobs,
             access.stream,
@@ -45,6 +48,7 @@ def main_front(
             ids=JobIds(access.clock.now_ms, chance.bits),
             limits=settings.wire_limits(config),
             defaults=settings.job_defaults(config, executor.app),
+            past=past,
         )
 
         async def talk(websocket: WebSocket) -> None:
@@ -63,10 +67,12 @@ def main_front(
             on_turned_away=lambda: host.refused("overloaded"),
         )
         async with trio.open_nursery() as nursery:
+            await nursery.start(past.run)
             await nursery.start(listener.serve, listeners)
             host.serving(access, listener, service)
             task_status.started()
             await access.closing.wait()
+            past.stop()
             listener.stop()
 
     return front

@@ -126,7 +126,7 @@ async def serve_in(
     host = Host(orders, config.workers.count, executor, world.wall_ms())
     if watchdog is not None:
         watchdog.turned_again = host.metrics.loop_blocked
-    front = main_front(doors.listeners, config, executor, host, auth, world.chance)
+    front = main_front(doors.listeners, config, executor, host, auth, world.chance, world.look_back)
     lives = Lives(world, config, executor, host, front, ready)
     async with trio.open_nursery() as nursery:
         await nursery.start(executor.run)

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Protocol
 
 from beaver_actors.actors import desk
+from beaver_actors.codec.wire_past import Wish
 from beaver_actors.journal.board import Board, read_board
 from beaver_actors.journal.disk import Disk, RealDisk
 from beaver_actors.journal.folding import Folded
+from beaver_actors.journal.past_child import arguments
 from beaver_actors.journal.recovery import Recovered, open_journal
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.kernel.child import run_child
@@ -55,6 +57,8 @@ class World:
     open_board: Callable[[], OwnBoard]
     fold: Callable[[int, int], Awaitable[Folded]]
     """Has a snapshot made through an LSN, of which so many are kept, without holding up the loop."""
+    look_back: Callable[[Wish], Awaitable[bytes]]
+    """Answers a question about the past with a `PastReply` as JSON, without holding up the loop."""
     wall_ms: Callable[[], int]
     """The wall clock, milliseconds UTC; looked at once per life, and by those who reckon schedules."""
     offload: Offload
@@ -85,6 +89,7 @@ def real_world(data_dir: str, write: Offload) -> World:
         read_board=lambda: read_board(board_path),
         open_board=lambda: Board(board_path),
         fold=partial(_fold_in_child, disk.place),
+        look_back=partial(_look_back_in_child, disk.place),
         wall_ms=wall_ms,
         offload=threads(BLOCKING_THREADS),
         write=write,
@@ -115,3 +120,7 @@ async def _fold_in_child(data_dir: str, through_lsn: int, keep: int) -> Folded:
     command = [sys.executable, "-m", "beaver_actors.journal.fold_child", "--data-dir", data_dir]
     answer = json.loads(await run_child([*command, "--through", str(through_lsn), "--keep", str(keep)]))
     return Folded(**{field: answer[field] for field in Folded._fields})
+
+
+async def _look_back_in_child(data_dir: str, wish: Wish) -> bytes:
+    return await run_child([sys.executable, *arguments(data_dir, wish)])

@@ -13,10 +13,12 @@ from beaver_actors.codec.wire_answers import status_object
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_events import event_json
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_past import Wish
 from beaver_actors.codec.wire_schedules import NextTimes
 from beaver_actors.core.answers import Refused, Status
 from beaver_actors.core.commands import Count
 from beaver_actors.core.facts import Fact
+from beaver_actors.server.past import Past
 from beaver_actors.server.places import Places
 from beaver_actors.server.ports import FleetPort, JobsPort, NodePort, StreamPort
 
@@ -45,6 +47,7 @@ class Service:
         limits: for one message.
         defaults: for jobs that do not say.
         waiting_bytes_max: of messages with jobs that wait for the disk.
+        past: answers what was; None if nobody can.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Service:
         limits: Limits | None = None,
         defaults: Defaults | None = None,
         waiting_bytes_max: int = WAITING_BYTES_MAX,
+        past: Past | None = None,
     ) -> None:
         self.jobs = jobs
         self.stream = stream
@@ -72,6 +76,7 @@ class Service:
         self.limits = limits or Limits()
         self.defaults = defaults or Defaults()
         self.places = Places(jobs)
+        self.past = past or Past(_no_past)
         self.waiting_bytes = 0
         self.subscriptions = 0
         """Subscriptions of all connections, for metrics."""
@@ -120,3 +125,7 @@ class Service:
             if len(text) <= EVENT_BYTES_KEPT:
                 self._events[place] = (lsn, text)
         return text
+
+
+async def _no_past(wish: Wish) -> bytes:
+    raise AssertionError(f"nobody serves {wish}")

@@ -23,7 +23,9 @@ import trio
 from beaver_actors.actors.fleet import ListWorkers
 from beaver_actors.codec.wire import (
     Error,
+    HistoryRequest,
     Ok,
+    PastRequest,
     ScheduleRequest,
     SchedulesRequest,
     SetScheduleRequest,
@@ -37,6 +39,7 @@ from beaver_actors.codec.wire_answers import refusal, reply, status_reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Form, decode_request, encode
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_past import PastReply, past_ok, to_wish
 from beaver_actors.codec.wire_schedules import schedules_ok, to_schedule_command
 from beaver_actors.codec.wire_workers import workers_ok
 from beaver_actors.core.answers import Answer, Refused, Schedules, Status
@@ -219,6 +222,9 @@ class Session:
                 listing = ListWorkers()
                 shown = partial(_workers_shown, request.id)
                 return _Waiting(form, len(data), shown), ToFleet(listing, listing.reply)
+            if isinstance(request, HistoryRequest | PastRequest):
+                asked = self._service.past.ask(to_wish(request))
+                return _Waiting(form, len(data), partial(_past_shown, request.id), pending=asked), None
             if isinstance(request, ScheduleRequest):
                 return self._about_schedules(request, form, len(data))
             command = to_command(request, service.ids, service.limits, service.defaults)
@@ -332,6 +338,10 @@ class Session:
     def _start(self, push: Callable[[], Awaitable[None]]) -> None:
         assert self._tasks is not None
         self._tasks.start_soon(push)
+
+
+def _past_shown(re: str, answer: PastReply) -> Outcome:
+    return Outcome(past_ok(re, answer))
 
 
 def _workers_shown(re: str, answer: tuple[WorkerView, ...]) -> Outcome:

@@ -150,6 +150,26 @@ async def operating(target: Target) -> None:
         await peer.done("delete", job_ids=[names[2]])
 
 
+async def looking_back(target: Target) -> None:
+    """A job has a life with every event, after its end too; at its positions it is shown as it was."""
+    async with target.connect() as peer:
+        kind, name = target.fresh("kind"), target.fresh("job")
+        begun = (await peer.done("enqueue", jobs=[{"kind": kind, "id": name}]))["lsn"]
+        await peer.done("cancel", job_ids=[name])
+        ended = (await peer.done("delete", job_ids=[name]))["lsn"]
+        life = await peer.done("history", job_id=name)
+        told = [(event["event"], event["job_id"]) for event in life["events"]]
+        wanted = [(f"job_{word}", name) for word in ("enqueued", "cancelled", "deleted")]
+        expect(told == wanted, f"expected {wanted}, got {told!r}")
+        expect(life["complete_from"] <= begun, f"complete from {life['complete_from']!r}, but all is there")
+        then = await peer.done("past", lsn=begun, job_id=name)
+        expect((then["lsn"], then["job"]["state"]) == (begun, "pending"), f"as it was: {then!r}")
+        at = life["events"][-1]["at"]
+        counts = (await peer.done("past", at=at))["status"]["states"]
+        expect(counts.keys() >= STATES, f"states: {sorted(counts)}")
+        await peer.refused("not_found", "past", lsn=ended, job_id=name)
+
+
 async def pausing(target: Target) -> None:
     """A paused queue says so; an unknown one can be paused, and not resumed."""
     async with target.connect() as peer:
@@ -414,6 +434,14 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("operate", "bad_request", "operation_id", {"word": "retry", "operation_id": "a b"}),
     ("operations", "not_found", "nobody.at.all", {"operation_id": "nobody.at.all"}),
     ("stop", "bad_request", "operation_id", {"operation_id": ""}),
+    ("history", "bad_request", "job_id", {"job_id": ""}),
+    ("history", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
+    ("past", "bad_request", "at", {}),
+    ("past", "bad_request", "at", {"lsn": 1, "at": "2026-01-01T00:00:00Z"}),
+    ("past", "bad_request", "at", {"at": "yesterday"}),
+    ("past", "bad_request", "lsn", {"lsn": -1}),
+    ("past", "bad_request", "LSN 9000000000000000000", {"lsn": 9_000_000_000_000_000_000}),
+    ("past", "bad_request", "job_id", {"lsn": 1, "job_id": "a b"}),
     ("explain", "bad_request", "job_id", {"job_id": "a b"}),
     ("explain", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
     ("list", "bad_request", "state", {"state": "asleep"}),
@@ -456,7 +484,7 @@ async def hold(peer: Peer, table: tuple[tuple[str, str, str, dict[str, Any]], ..
 
 
 CHECKS = (
-    enqueue_and_get, repeating_is_harmless, explaining, listing, changing, operating, pausing,
+    enqueue_and_get, repeating_is_harmless, explaining, listing, changing, operating, looking_back, pausing,
     status_and_workers, replies_in_order, graphs, events, status_pushes, both_forms, garbage, refusals,
     subscriptions_are_bounded, large_messages_end_the_connection,
 )  # fmt: skip

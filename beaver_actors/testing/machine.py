@@ -19,9 +19,12 @@ from contextlib import nullcontext
 from random import Random
 from typing import Literal, TypeAlias, TypeVar
 
+import msgspec
 import trio
 
+from beaver_actors.codec.wire_past import Wish
 from beaver_actors.journal.folding import Folded, fold_snapshot
+from beaver_actors.journal.past_replies import past_reply
 from beaver_actors.journal.recovery import Recovered, open_journal
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.kernel.clock import Chance
@@ -117,6 +120,7 @@ class Machine:
             read_board=lambda: None if self._board is None else frozenset(self._board),
             open_board=self._open_board,
             fold=self._fold,
+            look_back=self._look_back,
             wall_ms=lambda: self.now_ms,
             offload=self._offload,
             write=self._offload,
@@ -160,6 +164,10 @@ class Machine:
             await trio.sleep(self.random.random() * self._disk_seconds)
         else:
             await trio.lowlevel.checkpoint()
+
+    async def _look_back(self, wish: Wish) -> bytes:
+        await self._take_time()
+        return msgspec.json.encode(past_reply(self.disk, wish))
 
     async def _fold(self, through_lsn: int, keep: int) -> Folded:
         await self._take_time()

@@ -72,6 +72,28 @@ def test_dead_jobs_are_put_back_and_forgotten_by_the_server(beaver: Beaver) -> N
     assert beaver("jobs", "retry", "--wait").code == 2
 
 
+def test_a_job_is_shown_with_its_life_and_as_it_was(beaver: Beaver) -> None:
+    """By example: attempts with their errors; a position before the end; a job that is gone."""
+    job = beaver("enqueue", "demo.fail", "--max-attempts", 2, "--backoff", "0s", "--wait", "--json").json()
+    shown = beaver("jobs", "show", job["id"])
+    assert shown.code == 0
+    assert "2 attempts on record:" in shown.out
+    assert shown.out.count("failed for good after") == 1
+    enqueued = next(text for text in shown.out.splitlines() if "job_enqueued" in text)
+    lsn = enqueued.split()[0]
+    then = beaver("jobs", "show", job["id"], "--at", lsn, "--json").json()
+    assert (then["state"], then["attempt"]) == ("pending", 0)
+    assert beaver("status", "--at", lsn, "--json").json()["lsn"] == int(lsn)
+    assert beaver("jobs", "show", job["id"], "--at", "1999-01-01T00:00:00Z").code == 4
+    assert beaver("status", "--at", "soon").code == 2
+    assert beaver("status", "--at", 1, "--watch").code == 2
+    beaver("jobs", "delete", job["id"])
+    gone = beaver("jobs", "show", job["id"])
+    assert gone.code == 0
+    assert "job_deleted" in gone.out
+    assert beaver("jobs", "show", job["id"], "--json").code == 4
+
+
 def test_a_list_can_be_narrowed(beaver: Beaver) -> None:
     """By example: every condition by itself and together."""
     one = enqueue(beaver, "--queue", "narrow", "--tag", "red")

@@ -28,7 +28,9 @@ from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import (
     Error,
     GapPush,
+    HistoryRequest,
     Ok,
+    PastRequest,
     ScheduleRequest,
     SubscribeRequest,
     UnsubscribeRequest,
@@ -88,7 +90,8 @@ class Server:
             self.subscriptions.pop(request.subscription)
             self._answer(Ok(re=request.id, subscription=request.subscription))
         else:
-            assert not isinstance(request, WorkerRequest | WorkersRequest), "a client is no worker"
+            others = WorkerRequest | WorkersRequest | HistoryRequest | PastRequest
+            assert not isinstance(request, others), "a client is no worker, and looks at no past"
             assert not isinstance(request, ScheduleRequest), "nobody has asked for that"
             ids = JobIds(lambda: 0, lambda bits: 0)
             answer = self.book.do(to_command(request, ids, Limits(), Defaults()))

@@ -18,6 +18,8 @@ from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import (
     DeregisterRequest,
     HeartbeatRequest,
+    HistoryRequest,
+    PastRequest,
     ReadyRequest,
     RegisterRequest,
     ReportRequest,
@@ -39,6 +41,7 @@ from beaver_actors.codec.wire_decode import (
 )
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_past import to_wish
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
 from beaver_actors.codec.wire_schedules import NextTimes, schedules_ok, to_schedule_command
 from beaver_actors.codec.wire_watch import to_watch
@@ -218,6 +221,8 @@ def _understand(found: Request) -> None:
         slots(found)
     elif isinstance(found, HeartbeatRequest):
         fences(found)
+    elif isinstance(found, HistoryRequest | PastRequest):
+        to_wish(found)
     elif isinstance(found, ScheduleRequest):
         _schedule(found)
     elif not isinstance(found, UnsubscribeRequest | DeregisterRequest | WorkersRequest):

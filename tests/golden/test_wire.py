@@ -101,7 +101,8 @@ def test_replies_of_an_earlier_server_are_understood_to_the_last_field(file: Pat
 
 
 NEWER = {
-    "explain", "operate", "operations", "stop", "set_schedule", "delete_schedule", "pause_schedule",
+    "explain", "operate", "operations", "stop", "history", "past",
+    "set_schedule", "delete_schedule", "pause_schedule",
     "resume_schedule", "trigger_schedule", "schedules",
 }  # fmt: skip
 """Requests that came after these files were written; the conversation of the next version will have them."""

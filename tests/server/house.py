@@ -9,19 +9,27 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import cbor2
+import msgspec
 import trio
 
 from beaver_actors.actors.fleet import Message
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_answers import NodeView
 from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_past import Wish
 from beaver_actors.core.answers import RefusalCode
+from beaver_actors.journal.past_replies import past_reply
+from beaver_actors.journal.recovery import open_journal
+from beaver_actors.journal.settings import JournalSettings
+from beaver_actors.server.past import Past
 from beaver_actors.server.service import Service
 from beaver_actors.server.session import Session, SessionSettings
 from beaver_actors.server.websocket import WebSocketClosed
+from beaver_actors.testing.disk import SimulatedDisk
 from tests.actors.world import World, running
 
 
@@ -165,6 +173,16 @@ class House:
         return client
 
 
+async def _look_back(world: World, wish: Wish) -> bytes:
+    """What a child process would answer, if the log of this life were on a disk."""
+    await trio.lowlevel.checkpoint()
+    disk = SimulatedDisk()
+    journal = open_journal(disk, JournalSettings()).journal
+    if world.log.facts:
+        journal.append(world.log.facts)
+    return msgspec.json.encode(past_reply(disk, wish))
+
+
 @asynccontextmanager
 async def open_house(**options: Any) -> AsyncIterator[House]:
     """Run a life, as `tests.actors.world.running` does, and serve from it while the body runs.
@@ -185,8 +203,10 @@ async def open_house(**options: Any) -> AsyncIterator[House]:
             fleet=world.access.fleet,
             now_ms=clock.now_ms,
             ids=ids,
+            past=(past := Past(partial(_look_back, world))),
             **service_options,
         )
         async with trio.open_nursery() as nursery:
+            await nursery.start(past.run)
             yield House(world, node, service, nursery)
             nursery.cancel_scope.cancel()

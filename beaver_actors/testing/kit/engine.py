@@ -10,12 +10,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from beaver_actors.codec.wire_past import PastReply, Wish
 from beaver_actors.core.answers import Answer, Recovered
 from beaver_actors.core.carry import carry_out
 from beaver_actors.core.commands import Command, Policy, Recover
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import Fact
 from beaver_actors.core.state import State, advance
+from beaver_actors.journal.past_replies import past_reply
 from beaver_actors.journal.recovery import open_journal
 from beaver_actors.journal.settings import JournalSettings
 from beaver_actors.testing.disk import SimulatedDisk
@@ -61,6 +63,10 @@ class Engine:
             for listener in tuple(self.listeners):
                 listener()
         return answer
+
+    def look_back(self, wish: Wish) -> PastReply:
+        """Answer a question about the past."""
+        return past_reply(self._disk, wish)
 
     def facts_after(self, lsn: int) -> list[tuple[int, Fact]]:
         """The facts after a position, with their own, read back from the log."""

@@ -14,7 +14,9 @@ from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import (
     EnqueueRequest,
     Error,
+    HistoryRequest,
     Ok,
+    PastRequest,
     Request,
     StatusPush,
     SubscribeRequest,
@@ -26,6 +28,7 @@ from beaver_actors.codec.wire_decode import Form, Limits, decode_request, encode
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_events import event_json, events_push
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_past import past_ok, to_wish
 from beaver_actors.codec.wire_watch import WatchEvents, WatchStatus, to_watch
 from beaver_actors.core.answers import Status
 from beaver_actors.core.commands import Count
@@ -104,6 +107,8 @@ class FarEnd:
         self._watches.clear()
 
     def _answer(self, request: Request) -> Ok | Error:
+        if isinstance(request, HistoryRequest | PastRequest):
+            return past_ok(request.id, self._engine.look_back(to_wish(request)))
         command = to_command(request, self._ids, Limits(), self._defaults)  # type: ignore[arg-type]  # as sessions do
         answer = self._engine.do(command)
         if isinstance(answer, Status):

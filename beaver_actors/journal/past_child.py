@@ -1,0 +1,58 @@
+"""The process that looks into the past beside a running server: `python -m beaver_actors.journal.past_child`.
+
+It gives way to the server (`nice`), prints one line of JSON, and dies with its parent: it watches standard
+input, which the parent holds open. The work itself is `journal/past_replies.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from threading import Thread
+
+import msgspec
+
+from beaver_actors.codec.wire_past import Moment, Wish
+from beaver_actors.journal.disk import RealDisk
+from beaver_actors.journal.fold_child import NICENESS, die_with_parent
+from beaver_actors.journal.past_replies import past_reply
+
+
+def arguments(data_dir: str, wish: Wish) -> list[str]:
+    """The command line that asks for this, without the interpreter."""
+    told = ["-m", "beaver_actors.journal.past_child", f"--data-dir={data_dir}"]
+    if wish.job_id is not None:
+        told.append(f"--job={wish.job_id}")
+    if wish.moment is not None:
+        told += [f"--{name}={value}" for name, value in wish.moment._asdict().items() if value is not None]
+    return told
+
+
+def main(given: list[str] | None = None) -> int:
+    """Look, print the reply, return the exit code: 0, or 1 if the disk failed."""
+    parser = argparse.ArgumentParser(prog="python -m beaver_actors.journal.past_child", description=__doc__)
+    parser.add_argument("--data-dir", required=True)
+    parser.add_argument("--job")
+    parser.add_argument("--lsn", type=int)
+    parser.add_argument("--at_ms", type=int)
+    options = parser.parse_args(given)
+    Thread(target=die_with_parent, name="parent watch", daemon=True).start()
+    os.nice(NICENESS)
+    gc.disable()  # a state is a million objects without cycles, and the process is short-lived
+    moment = None
+    if options.lsn is not None or options.at_ms is not None:
+        moment = Moment(options.lsn, options.at_ms)
+    try:
+        reply = past_reply(RealDisk(options.data_dir), Wish(options.job, moment))
+    except OSError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # the last words to the parent
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(reply))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
