@@ -12,6 +12,7 @@ from typing import get_args
 
 from beaver_actors.codec.wire import REQUESTS
 from beaver_actors.codec.wire_objects import BackoffRule, EventFilter, NewJobObject
+from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
 from beaver_actors.codec.wire_worker_objects import FailureObject, OutcomeName, ProgressObject, ReportObject
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.job import DEAD_REASONS, BackoffKind, JobState
@@ -45,7 +46,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "topic": ("status", "events"),
     "outcome": get_args(OutcomeName),
 }
-_PARTS = (NewJobObject, EventFilter, ReportObject, FailureObject, ProgressObject)
+_PARTS = (
+    NewJobObject, EventFilter, ReportObject, FailureObject, ProgressObject,
+    NewScheduleObject, ScheduledJobObject,
+)  # fmt: skip
 _FIELDS = sorted(
     {name for message in (*REQUESTS, *_PARTS, *get_args(BackoffRule)) for name in message.__struct_fields__}
 )

@@ -173,7 +173,7 @@ class _Declared(NamedTuple):
         return self.wanted(job=ScheduledJobObject(kind=self.job.kind, args=Raw(args)))
 
 
-def _said(error: ValueError) -> str:
+def _said(error: Exception) -> str:
     return error.message if isinstance(error, WireError) else str(error)
 
 
@@ -318,7 +318,7 @@ class App:
                 check_timing(cron, every, tz)
                 caught = check_choice(catch_up or "one", "catch_up", CATCH_UP)
                 overlapping = check_choice(overlap or "allow", "overlap", OVERLAP)
-            except ValueError as error:
+            except (ValueError, WireError) as error:
                 raise AppError(f"schedule '{own}': {_said(error)}") from None
             wanted = partial(
                 NewScheduleObject,

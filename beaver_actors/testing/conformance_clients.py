@@ -184,6 +184,52 @@ async def pausing(target: Target) -> None:
         await peer.done("resume", queue=queue)
 
 
+SCHEDULE_FIELDS = frozenset({
+    "name", "job", "cron", "every", "tz", "catch_up", "overlap", "paused", "source", "created_at", "next",
+    "fired", "skipped", "last_at", "last_job_id", "last_job_state",
+})  # fmt: skip
+
+
+FIRE_SECONDS = 20.0
+"""Within which a schedule of every second fires twice."""
+
+
+async def schedules(target: Target) -> None:
+    """A schedule is set once, shown with its next times, paused, resumed, triggered, and deleted; one of
+    seconds fires by itself, each time once."""
+    async with target.connect() as peer:
+        kind, name = target.fresh("kind"), target.fresh("schedule")
+        wanted = {"name": name, "cron": "30 2 * * *", "tz": "Europe/Berlin", "job": {"kind": kind}}
+        for changed in (True, False):
+            (change,) = (await peer.done("set_schedule", schedule=wanted))["changes"]
+            expect((change["name"], change["changed"]) == (name, changed), f"set it, answered {change!r}")
+        (shown,) = (await peer.done("schedules", name=name, next=3))["schedules"]
+        expect(shown.keys() >= SCHEDULE_FIELDS, f"fields are missing: {SCHEDULE_FIELDS - shown.keys()}")
+        expect(len(shown["next"]) == 3 and shown["next"] == sorted(shown["next"]), f"next: {shown['next']!r}")
+        await peer.done("pause_schedule", name=name)
+        (shown,) = (await peer.done("schedules", name=name))["schedules"]
+        expect((shown["paused"], shown["next"]) == (True, []), f"paused, it shows {shown!r}")
+        job_id = target.fresh("job")
+        for duplicate in (False, True):
+            (receipt,) = (await peer.done("trigger_schedule", name=name, job_id=job_id))["jobs"]
+            expect(receipt == {"id": job_id, "duplicate": duplicate}, f"triggered, answered {receipt!r}")
+        await peer.done("resume_schedule", name=name)
+        every = {"name": name, "every": 1, "job": {"kind": kind, "args": {"n": 1}}}
+        await peer.done("set_schedule", schedule=every)
+        jobs: list[Message] = []
+        with trio.fail_after(FIRE_SECONDS):
+            while len(jobs) < 3:
+                await trio.sleep(0.2)
+                jobs = (await peer.done("list", kind=kind))["jobs"]
+        own = [job["id"] for job in jobs if job["id"] != job_id]
+        expect(len(set(own)) == len(own), f"fired twice for a time: {own!r}")
+        expect(all(one.startswith(f"{name}@") for one in own), f"ids that do not say when: {own!r}")
+        await peer.done("delete_schedule", name=name)
+        await peer.refused("not_found", "schedules", name=name)
+        left = (await peer.done("list", kind=kind))["jobs"]
+        await peer.done("delete", job_ids=[job["id"] for job in left])
+
+
 async def status_and_workers(target: Target) -> None:
     """The status has all its parts; a list of workers is a list."""
     async with target.connect() as peer:
@@ -366,6 +412,10 @@ def _deep(levels: int) -> Any:
     return value
 
 
+def _schedule(**fields: Any) -> Message:
+    return {"name": "refused", "job": {"kind": "k"}, **fields}
+
+
 REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("enqueue", "bad_request", "jobs", {}),
     ("enqueue", "bad_request", "jobs", {"jobs": []}),
@@ -443,6 +493,24 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("past", "bad_request", "LSN 9000000000000000000", {"lsn": 9_000_000_000_000_000_000}),
     ("past", "bad_request", "job_id", {"lsn": 1, "job_id": "a b"}),
     ("explain", "bad_request", "job_id", {"job_id": "a b"}),
+    ("set_schedule", "bad_request", "schedule.cron", {"schedule": _schedule(cron="0 0 31 2 *")}),
+    ("set_schedule", "bad_request", "minute", {"schedule": _schedule(cron="61 * * * *")}),
+    ("set_schedule", "bad_request", "schedule.cron", {"schedule": _schedule()}),
+    ("set_schedule", "bad_request", "schedule.cron", {"schedule": _schedule(cron="@daily", every=5)}),
+    ("set_schedule", "bad_request", "schedule.tz", {"schedule": _schedule(cron="@daily", tz="Mars/Base")}),
+    ("set_schedule", "bad_request", "schedule.every", {"schedule": _schedule(every="1ms")}),
+    ("set_schedule", "bad_request", "schedule.name", {"schedule": _schedule(every=5, name="a b")}),
+    ("set_schedule", "bad_request", "catch_up", {"schedule": _schedule(every=5, catch_up="perhaps")}),
+    ("set_schedule", "bad_request", "overlap", {"schedule": _schedule(every=5, overlap="perhaps")}),
+    ("set_schedule", "bad_request", "kind", {"schedule": _schedule(every=5, job={"kind": "a b"})}),
+    ("set_schedule", "bad_request", "delay", {"schedule": _schedule(every=5, job={"kind": "k", "delay": 1})}),
+    ("delete_schedule", "not_found", "nobody", {"name": "nobody"}),
+    ("pause_schedule", "not_found", "nobody", {"name": "nobody"}),
+    ("resume_schedule", "not_found", "nobody", {"name": "nobody"}),
+    ("trigger_schedule", "not_found", "nobody", {"name": "nobody"}),
+    ("trigger_schedule", "bad_request", "job_id", {"name": "nobody", "job_id": "a b"}),
+    ("schedules", "bad_request", "next", {"next": 2}),
+    ("schedules", "bad_request", "next", {"name": "nobody", "next": 101}),
     ("explain", "not_found", "nobody.at.all", {"job_id": "nobody.at.all"}),
     ("list", "bad_request", "state", {"state": "asleep"}),
     ("list", "bad_request", "limit", {"limit": 0}),
@@ -485,6 +553,6 @@ async def hold(peer: Peer, table: tuple[tuple[str, str, str, dict[str, Any]], ..
 
 CHECKS = (
     enqueue_and_get, repeating_is_harmless, explaining, listing, changing, operating, looking_back, pausing,
-    status_and_workers, replies_in_order, graphs, events, status_pushes, both_forms, garbage, refusals,
-    subscriptions_are_bounded, large_messages_end_the_connection,
+    status_and_workers, schedules, replies_in_order, graphs, events, status_pushes, both_forms, garbage,
+    refusals, subscriptions_are_bounded, large_messages_end_the_connection,
 )  # fmt: skip
