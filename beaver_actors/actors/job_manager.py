@@ -34,7 +34,7 @@ from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
 from beaver_actors.core.facts import Fact, JobCancelRequested
 from beaver_actors.core.job import Job
-from beaver_actors.core.state import State, advance
+from beaver_actors.core.state import State, advance, next_ms
 from beaver_actors.kernel.clock import Clock
 from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
 from beaver_actors.kernel.signal import Signal
@@ -213,9 +213,9 @@ class _JobManager:
             elif isinstance(decision.answer, Ticked):
                 self._next_ms = decision.answer.next_ms
         self._serve_tickets(now_ms, policy)
-        next_ms = state.schedule.next_ms()
-        if next_ms is not None and (self._next_ms is None or next_ms < self._next_ms):
-            self._next_ms = next_ms
+        at_ms = next_ms(state, now_ms) if self._tickets else state.schedule.next_ms()
+        if at_ms is not None and (self._next_ms is None or at_ms < self._next_ms):
+            self._next_ms = at_ms
             self._signals.due.ring(None)
         elif not is_settled(state):
             self._signals.due.ring(None)
@@ -257,7 +257,7 @@ class _JobManager:
         for ticket in list(self._tickets):
             if not self._rules.leasing:
                 decision = Decision([], Leased(()))
-            elif not len(self._state.lanes):
+            elif not len(self._state.lanes) and not self._state.rings:
                 return
             else:
                 decision = decide(self._state, ticket.command, now_ms, policy)

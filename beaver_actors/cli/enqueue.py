@@ -62,6 +62,7 @@ JOB_BYTES = 400
     type=click.Choice(ON_PARENT_FAILURE),
     help='What to do if such a job fails; "cancel" if not given.',
 )
+@click.option("--concurrency-key", metavar="KEY", help="Jobs of one key take turns, and share limits.")
 @click.option("--retention", metavar="DURATION", help="How long the finished job is kept.")
 @click.option(
     "--id", "job_id", metavar="ID", help="Chosen by you: enqueuing the same job again changes nothing."

@@ -83,6 +83,12 @@ def _details(event: Event) -> Iterator[str]:
         yield f"job={cut(event.fired_job_id)}"
     if event.times is not None:
         yield f"times={event.times}"
+    if event.concurrency_key is not None:
+        yield f"key={cut(event.concurrency_key)}"
+    if event.rules is not None:
+        from beaver_actors.cli.rules import rules_text
+
+        yield rules_text(event.rules) or "no rules"
     if event.worker_id is not None:
         yield f"worker={cut(event.worker_id)}"
     if event.operation is not None:

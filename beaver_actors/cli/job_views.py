@@ -161,6 +161,8 @@ def _rows(job: JobInfo, now_ms: int) -> Iterable[tuple[str, Text]]:
     if job.depends_on:
         rule = "run all the same" if job.on_parent_failure == "continue" else "be cancelled too"
         yield "depends on", Text(f"{many(len(job.depends_on), 'job')}  (if one fails: {rule})")
+    if job.concurrency_key is not None:
+        yield "concurrency key", Text(cut(job.concurrency_key))
     rescued = f", {job.rescues} of them ended because a worker or the server died" if job.rescues else ""
     yield "attempts", Text(f"{job.attempt} (at most {job.max_attempts} may fail{rescued})")
     yield "timeout", seconds(job.timeout, "none")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beaver_actors.cli.pulse import Pulse
+from beaver_actors.cli.rules import rules_text
 from beaver_actors.cli.tables import STYLES, plain_table, words
 from beaver_actors.cli.text import clock_time, count, cut, duration, many, rate
 from beaver_actors.client.views import Status
@@ -56,6 +57,10 @@ def queues_table(queues: dict[str, QueueObject], now_ms: int) -> Table:
         label = Text(cut(name))
         if queue.paused:
             label.append(" paused", style="bold yellow")
+        if queue.draining:
+            label.append(" draining", style="bold yellow")
+        if rules := rules_text(queue.rules):
+            label.append(f"\n  {rules}", style="dim")
         oldest = queue.oldest_pending_at
         waited = duration(max(0, now_ms - parse_time_ms(oldest))) if oldest is not None else "–"
         table.add_row(label, *(_number(queue.states.get(state, 0), state) for state in states), waited)

@@ -29,6 +29,7 @@ from beaver_actors.client.new_jobs import (
     described,
 )
 from beaver_actors.client.questions import Accepted, JobFilter, Patience, Question
+from beaver_actors.client.rules import QueueOptions
 from beaver_actors.client.streams import EventStream, JobList, JobWatch, StatusStream
 from beaver_actors.client.views import (
     Change,
@@ -228,8 +229,40 @@ class Client:
         return await self._ask(questions.queue_change("pause", queue))
 
     async def resume(self, queue: str) -> Change:
-        """Start jobs of this queue again."""
+        """Start jobs of this queue again, and take new ones if it was drained."""
         return await self._ask(questions.queue_change("resume", queue))
+
+    async def drain(self, queue: str) -> Change:
+        """Take no new jobs for this queue until it is resumed, and go on working."""
+        return await self._ask(questions.queue_change("drain", queue))
+
+    async def configure(self, queue: str, **rules: Unpack[QueueOptions]) -> Change:
+        """Set rules of this queue; None takes one away, what is left out stays as it is.
+
+        Args:
+            rules: as in `QueueOptions`, such as `concurrency=5, rate="100/1m"`.
+        """
+        return await self._ask(questions.configure(queue, rules))
+
+    async def move(self, queue: str, to: str, *, kind: str | None = None, tag: str | None = None) -> int:
+        """Let the waiting jobs of one queue stand in another from now on. Done in batches, each of them all
+        or nothing; if it is interrupted, ask again: no job is lost or there twice.
+
+        Args:
+            kind, tag: only jobs of this kind, with this tag.
+
+        Returns:
+            How many jobs were moved.
+        """
+        count, after = await self._ask(questions.move(queue, to, kind, tag))
+        while after is not None:
+            more, after = await self._ask(questions.move(queue, to, kind, tag, after))
+            count += more
+        return count
+
+    async def delete_queue(self, queue: str) -> Change:
+        """Forget a queue with its rules. Raises Conflict if it holds jobs, whatever their state."""
+        return await self._ask(questions.queue_change("delete_queue", queue))
 
     async def wait_all(
         self, jobs: Iterable[Job[Any]], on_update: Callable[[FinishedJob], object] | None = None

@@ -112,6 +112,7 @@ class JobOptions(TypedDict, total=False):
     on_conflict: OnConflict | None
     depends_on: Iterable[HasId | str] | HasId | str | None
     on_parent_failure: OnParentFailure | None
+    concurrency_key: str | None
     tags: Iterable[str] | None
     meta: Mapping[str, Any] | None
 
@@ -160,6 +161,7 @@ def new_job(
     on_conflict: OnConflict | None = None,
     depends_on: Iterable[HasId | str] | HasId | str | None = None,
     on_parent_failure: OnParentFailure | None = None,
+    concurrency_key: str | None = None,
     tags: Iterable[str] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> NewJob[Any]:
@@ -191,6 +193,8 @@ def new_job(
             enqueued with it.
         on_parent_failure: if one of them dies, is cancelled or is deleted: "cancel" (if not given) cancels
             this job too; "continue" lets it run all the same.
+        concurrency_key: jobs of one key take turns with those of others in their queue, and share the limits
+            that the queue sets for each key; 1 to 200 characters.
         tags: words to find it by.
         meta: yours; an object of at most 16 KiB.
 
@@ -228,6 +232,8 @@ def new_job(
         given["depends_on"] = _ids(depends_on)
     if on_parent_failure is not None:
         given["on_parent_failure"] = on_parent_failure
+    if concurrency_key is not None:
+        given["concurrency_key"] = concurrency_key
     if run_at is not None:
         given["run_at"] = moment("run_at", run_at)
     if expires_at is not None:

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from beaver_actors.client.core import REQUEST_BYTES_MAX
 from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refused
 from beaver_actors.client.new_jobs import Moment, NewJob, moment, new_id
+from beaver_actors.client.rules import QueueOptions, rules_fields
 from beaver_actors.client.views import (
     Change,
     Event,
@@ -30,13 +31,17 @@ from beaver_actors.client.views import (
 )
 from beaver_actors.codec.wire import (
     CancelRequest,
+    ConfigureRequest,
+    DeleteQueueRequest,
     DeleteRequest,
     DeleteScheduleRequest,
+    DrainRequest,
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
     HistoryRequest,
     ListRequest,
+    MoveRequest,
     Ok,
     OperateRequest,
     OperationsRequest,
@@ -79,8 +84,8 @@ RETRY_SECONDS: Final = 1.0
 """Before trying again when the server does not say how long."""
 
 ChangeWord = Literal["cancel", "retry", "delete"]
-QueueWord = Literal["pause", "resume"]
 ScheduleWord = Literal["delete", "pause", "resume"]
+QueueWord = Literal["pause", "resume", "drain", "delete_queue"]
 
 
 class Question(NamedTuple, Generic[T]):
@@ -354,9 +359,33 @@ def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple
 
 
 def queue_change(word: QueueWord, queue: str) -> Question[Change]:
-    """Pause or resume a queue."""
-    request = PauseRequest(id="", queue=queue) if word == "pause" else ResumeRequest(id="", queue=queue)
+    """Pause, resume, drain or delete a queue."""
+    requests: dict[QueueWord, type[PauseRequest | ResumeRequest | DrainRequest | DeleteQueueRequest]] = {
+        "pause": PauseRequest,
+        "resume": ResumeRequest,
+        "drain": DrainRequest,
+        "delete_queue": DeleteQueueRequest,
+    }
+    return Question(requests[word](id="", queue=queue), lambda ok: _changes(ok)[0])
+
+
+def configure(queue: str, options: QueueOptions) -> Question[Change]:
+    """Set rules of a queue."""
+    request = ConfigureRequest(id="", queue=queue, rules=rules_fields(options))
     return Question(request, lambda ok: _changes(ok)[0])
+
+
+def move(
+    queue: str, to: str, kind: str | None, tag: str | None, after: int | None = None
+) -> Question[tuple[int, int | None]]:
+    """Move some waiting jobs. Tells how many, and where the next request goes on; None at the end."""
+
+    def read(ok: Ok) -> tuple[int, int | None]:
+        if ok.moved is UNSET or ok.next is UNSET:
+            raise ProtocolError("the server did not say how many jobs it has moved")
+        return ok.moved, ok.next
+
+    return Question(MoveRequest(id="", queue=queue, to=to, kind=kind, tag=tag, after=after), read)
 
 
 def checked_id(job_id: str, name: str = "job_id") -> str:

@@ -26,6 +26,7 @@ from beaver_actors.codec.wire_objects import (
     StatusObject,
     WantedObject,
 )
+from beaver_actors.codec.wire_queue_objects import RulesObject
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import BecauseReason, WaitReason
@@ -97,6 +98,7 @@ class JobInfo(Struct, frozen=True, kw_only=True):
     children: tuple[Relative, ...] = ()
     """Jobs that depend on it, at most a thousand; only where one job is asked for."""
     children_count: int = 0
+    concurrency_key: str | None = None
     tags: tuple[str, ...]
     meta: dict[str, Any]
     created_at: datetime
@@ -184,6 +186,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     depends_on: tuple[str, ...] | None = None
     on_parent_failure: str | None = None
     blocked: bool | None = None
+    concurrency_key: str | None = None
+    rules: RulesObject | None = None
     worker_id: str | None = None
     deadline: datetime | None = None
     fence: int | None = None
@@ -300,6 +304,8 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
             depends_on=_given(item.depends_on),
             on_parent_failure=_given(item.on_parent_failure),
             blocked=_given(item.blocked),
+            concurrency_key=_given(item.concurrency_key),
+            rules=_given(item.rules),
             worker_id=_given(item.worker_id),
             deadline=_time(item.deadline),
             fence=_given(item.fence),

@@ -24,6 +24,8 @@ class MoreRow(NamedTuple):
     unique: UniqueRow | None = None
     depends_on: tuple[str, ...] = ()
     on_parent_failure: OnParentFailure = "cancel"
+    concurrency_key: str | None = None
+    enqueued_in: str | None = None
 
 
 def contradiction(more: MoreRow | None) -> str | None:
@@ -33,6 +35,8 @@ def contradiction(more: MoreRow | None) -> str | None:
         return "unique: a window without its length"
     if more is not None and len(set(more.depends_on)) < len(more.depends_on):
         return "depends_on: a parent that stands there twice"
+    if more is not None and more.concurrency_key == "":
+        return "concurrency_key: empty"
     return None
 
 
@@ -45,7 +49,7 @@ def more_values(extras: Extras | None) -> tuple[Any, ...] | None:
     if extras is None or extras[1:] == _DEFAULTS:
         return None
     unique = extras.unique
-    return (unique and unique[:], extras.depends_on, extras.on_parent_failure)
+    return (unique and unique[:], *extras[2:])
 
 
 def trimmed(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -61,4 +65,11 @@ def extras_from(expires_at_ms: int | None, more: MoreRow | None) -> Extras | Non
     if more is None:
         return None if expires_at_ms is None else Extras(expires_at_ms)
     unique = None if more.unique is None else Unique(*more.unique)
-    return Extras(expires_at_ms, unique, more.depends_on, more.on_parent_failure)
+    return Extras(
+        expires_at_ms,
+        unique,
+        more.depends_on,
+        more.on_parent_failure,
+        more.concurrency_key,
+        more.enqueued_in,
+    )

@@ -23,6 +23,7 @@ from beaver_actors.codec.packing import (
     unpack_terms,
 )
 from beaver_actors.codec.ranges import Time, beyond
+from beaver_actors.codec.rules_codec import RulesRow, rules_from, rules_values
 from beaver_actors.codec.schedule_codec import PackedScheduleFired, PackedScheduleSet, pack_plan, unpack_plan
 from beaver_actors.core.facts import (
     EVENT_NAMES,
@@ -34,6 +35,7 @@ from beaver_actors.core.facts import (
     JobDied,
     JobEnqueued,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -44,6 +46,9 @@ from beaver_actors.core.facts import (
     OperationAdvanced,
     OperationEnded,
     OperationStarted,
+    QueueConfigured,
+    QueueDeleted,
+    QueueDrainStarted,
     QueuePaused,
     QueueResumed,
     ScheduleFired,
@@ -51,6 +56,7 @@ from beaver_actors.core.facts import (
     ScheduleSet,
 )
 from beaver_actors.core.job import Extras, Terms
+from beaver_actors.core.limits import QueueRules
 
 FACT_CODES: Mapping[int, type[Fact]] = {
     1: JobEnqueued,
@@ -75,12 +81,17 @@ FACT_CODES: Mapping[int, type[Fact]] = {
     17: ScheduleSet,
     18: ScheduleRemoved,
     19: ScheduleFired,
+    20: QueueConfigured,
+    21: QueueDrainStarted,
+    22: QueueDeleted,
+    23: JobMoved,
 }
 """Numbers on disk. Never change or reuse one; a new fact takes the next."""
 
 _CODE_OF: Mapping[type[Fact], int] = {fact: code for code, fact in FACT_CODES.items()}
 _ENQUEUED = _CODE_OF[JobEnqueued]
 _SCHEDULE_SET, _SCHEDULE_FIRED = _CODE_OF[ScheduleSet], _CODE_OF[ScheduleFired]
+_CONFIGURED = _CODE_OF[QueueConfigured]
 _STARTED = _CODE_OF[JobStarted]
 _TERMS, _EXTRAS = JobEnqueued._fields.index("terms"), JobEnqueued._fields.index("extras")
 _PLAN = ScheduleSet._fields.index("plan")
@@ -125,6 +136,10 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
             values = (*fact[:_TERMS], packed, *fact[_TERMS + 1 : _EXTRAS], *_split_extras(extras))
         elif kind is ScheduleSet:
             values = (*fact[:_PLAN], pack_plan(fact[_PLAN]), *fact[_PLAN + 1 :])
+        elif kind is QueueConfigured:
+            if type(fact.rules) is not QueueRules:
+                raise CodecError(f"queue_configured.rules: expected rules, got {type(fact.rules).__name__}")
+            values = (*fact[:2], rules_values(fact.rules))
         group = groups.get(kind)
         if group is None:
             group = groups[kind] = [], []
@@ -138,9 +153,10 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
         rows.append((_CODE_OF[kind], *values))
     body = dump(rows)
     for kind, (places, group_values) in groups.items():
-        if _checked(_CODE_OF[kind], places, group_values) != group_values or not _has_bytes(
-            kind, group_values
-        ):
+        checked = _checked(_CODE_OF[kind], places, group_values)
+        if kind is QueueConfigured:
+            checked = [(*fact[:2], rules_values(rules_from(fact.rules))) for fact in checked]
+        if checked != group_values or not _has_bytes(kind, group_values):
             raise CodecError(f"a fact among {len(places)} {EVENT_NAMES[kind]} would not come back as it is")
     return body
 
@@ -173,6 +189,8 @@ def decode_facts(body: bytes) -> list[Fact]:
             facts = [ScheduleSet._make(_unpacked_plan(fact)) for fact in facts]
         elif code == _SCHEDULE_FIRED:
             facts = list(map(ScheduleFired._make, facts))
+        elif code == _CONFIGURED:
+            facts = [QueueConfigured(row.queue, row.at_ms, rules_from(row.rules)) for row in facts]
         if len(groups) == 1:
             return facts
         for place, fact in zip(places, facts, strict=True):
@@ -193,7 +211,8 @@ def _checked(code: int, places: Sequence[int], values: Sequence[Sequence[Any]]) 
         fact_type = FACT_CODES[code]
         for place, value in zip(places, values, strict=True):
             where = f"facts[{place}] ({EVENT_NAMES[fact_type]})"
-            convert(value, _ROWS.get(code, fact_type), where, fact_type._fields)
+            row_type: Any = _ROWS.get(code, fact_type)
+            convert(value, row_type, where, row_type._fields)
         raise
     if code not in _ROWS and (found := beyond(facts)):
         position, name = found
@@ -251,11 +270,22 @@ class _PackedEnqueued(NamedTuple):
     more: MoreRow | None = None
 
 
+class _ConfiguredRow(NamedTuple):
+    """`QueueConfigured` with its rules as they are stored."""
+
+    queue: str
+    at_ms: Time
+    rules: RulesRow
+
+
 _ROWS: Mapping[int, type[Any]] = {
     _ENQUEUED: _PackedEnqueued,
     _SCHEDULE_SET: PackedScheduleSet,
     _SCHEDULE_FIRED: PackedScheduleFired,
+    _CONFIGURED: _ConfiguredRow,
 }
+
+
 _LIST_OF: Mapping[int, Any] = {
     code: list[_ROWS.get(code, fact)]  # type: ignore[misc]  # a value, no annotation
     for code, fact in FACT_CODES.items()

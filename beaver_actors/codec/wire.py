@@ -18,6 +18,7 @@ from beaver_actors.codec.wire_fields import (
     ERROR_TYPE_CHARS_MAX,
     ID_PATTERN,
     KIND_PATTERN,
+    MOVED_MAX,
     NEXT_MAX,
     PAGE_JOBS_MAX,
     PID_MAX,
@@ -51,6 +52,7 @@ from beaver_actors.codec.wire_objects import (
     OperationObject,
     StatusObject,
 )
+from beaver_actors.codec.wire_queue_objects import RulesFields
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.codec.wire_worker_objects import (
     LeasedJobObject,
@@ -230,6 +232,38 @@ class PastRequest(_Request, tag="past"):
     job_id: Annotated[str | None, about("This job; else the status.", pattern=ID_PATTERN)] = None
 
 
+class ConfigureRequest(_Request, tag="configure"):
+    """Set rules of this queue: null takes one away, what is left out stays as it is. Reply: `changes` and
+    `lsn`."""
+
+    queue: QueueName
+    rules: RulesFields
+
+
+class DrainRequest(_Request, tag="drain"):
+    """Take no new jobs for this queue until it is resumed, and go on working. Reply: `changes` and `lsn`."""
+
+    queue: QueueName
+
+
+class DeleteQueueRequest(_Request, tag="delete_queue"):
+    """Forget a queue that holds no jobs, with its rules. Reply: `changes` and `lsn`."""
+
+    queue: QueueName
+
+
+class MoveRequest(_Request, tag="move"):
+    """Let waiting jobs of this queue stand in another from now on, a bounded number of them. Reply: `moved`,
+    how many; `next`, to be given as `after` to move more, null at the end; and `lsn`."""
+
+    queue: QueueName
+    to: QueueName
+    kind: Annotated[str | None, about("Only jobs of this kind.", pattern=KIND_PATTERN)] = None
+    tag: Annotated[str | None, about("Only jobs with this tag.", maxLength=TAG_CHARS_MAX)] = None
+    limit: Annotated[int, about("Most jobs moved.", minimum=1, maximum=MOVED_MAX)] = MOVED_MAX
+    after: Annotated[int | None, about("`next` of the reply before.", minimum=0)] = None
+
+
 class RegisterRequest(_Request, tag="register"):
     """From now on this connection is that of a worker. Reply: `lease`, `heartbeat`, `limits`, and what it
     must know of the leases it names: `lost`, `cancel`, `overdue`."""
@@ -356,6 +390,10 @@ Request: TypeAlias = (
     | StopRequest
     | HistoryRequest
     | PastRequest
+    | ConfigureRequest
+    | DrainRequest
+    | DeleteQueueRequest
+    | MoveRequest
     | RegisterRequest
     | ReadyRequest
     | HeartbeatRequest
@@ -379,7 +417,9 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     jobs: Annotated[Raw | UnsetType, about("enqueue, trigger_schedule: `Receipt`s; list: `JobObject`s.")] = (
         UNSET
     )
-    next: Annotated[int | UnsetType | None, about("list: `after` of the next page; null at the end.")] = UNSET
+    next: Annotated[
+        int | UnsetType | None, about("list, move: `after` of the next request; null at the end.")
+    ] = UNSET
     job: Annotated[Raw | UnsetType, about("get: a `JobObject`.")] = UNSET
     explanation: Annotated[Raw | UnsetType, about("explain: an `ExplanationObject`.")] = UNSET
     status: Annotated[Raw | UnsetType, about("status: a `StatusObject`.")] = UNSET
@@ -388,6 +428,7 @@ class Ok(Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="ok"):
     complete_from: Lsn | UnsetType = UNSET
     operation: OperationObject | UnsetType = UNSET
     operations: list[OperationObject] | UnsetType = UNSET
+    moved: Annotated[int | UnsetType, about("move: how many jobs.")] = UNSET
     subscription: str | UnsetType = UNSET
     lease: Annotated[
         int | float | UnsetType, about("register: seconds for which the worker may be silent.")

@@ -22,6 +22,7 @@ from beaver_actors.codec.wire_objects import (
     StatusObject,
 )
 from beaver_actors.codec.wire_operations import operation_object
+from beaver_actors.codec.wire_queues import rules_object
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.answers import (
     Answer,
@@ -30,6 +31,7 @@ from beaver_actors.core.answers import (
     Explained,
     Found,
     JobView,
+    Moved,
     Operated,
     Operations,
     Page,
@@ -68,6 +70,8 @@ def reply(re: str, answer: Answer) -> Ok | Error:
             return Ok(re=re, jobs=Raw(_encode(receipts(answer))), lsn=answer.lsn)
         case Changed():
             return Ok(re=re, changes=changes(answer), lsn=answer.lsn)
+        case Moved():
+            return Ok(re=re, moved=answer.count, next=answer.after, lsn=answer.lsn)
         case Found():
             return Ok(re=re, job=Raw(_encode(_with_relatives(job_object(answer.job), answer.relatives))))
         case Explained():
@@ -141,6 +145,7 @@ def job_object(view: JobView) -> JobObject:
         unique_for=None if unique is None or unique.for_ms is None else seconds(unique.for_ms),
         depends_on=list(view.extras.depends_on) or UNSET,
         on_parent_failure=view.extras.on_parent_failure if view.extras.depends_on else UNSET,
+        concurrency_key=view.extras.concurrency_key,
         tags=terms.tags,
         meta=Raw(terms.meta or b"{}"),
         created_at=time_text(view.created_ms),
@@ -207,7 +212,11 @@ def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:
         states=status.counts,
         queues={
             queue.name: QueueObject(
-                paused=queue.paused, states=queue.counts, oldest_pending_at=_time(queue.oldest_pending_ms)
+                paused=queue.paused,
+                states=queue.counts,
+                oldest_pending_at=_time(queue.oldest_pending_ms),
+                draining=queue.draining,
+                rules=rules_object(queue.rules),
             )
             for queue in status.queues
         },

@@ -7,11 +7,15 @@ from typing import TypeAlias, assert_never
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import (
     CancelRequest,
+    ConfigureRequest,
+    DeleteQueueRequest,
     DeleteRequest,
+    DrainRequest,
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
     ListRequest,
+    MoveRequest,
     OperateRequest,
     OperationsRequest,
     PauseRequest,
@@ -20,22 +24,26 @@ from beaver_actors.codec.wire import (
     StatusRequest,
     StopRequest,
 )
-from beaver_actors.codec.wire_checks import check_id, check_queue, check_range, refuse
+from beaver_actors.codec.wire_checks import check_id, check_kind, check_queue, check_range, check_tag, refuse
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError
-from beaver_actors.codec.wire_fields import JOB_IDS_MAX, LSN_MAX, PAGE_JOBS_MAX
+from beaver_actors.codec.wire_fields import JOB_IDS_MAX, LSN_MAX, MOVED_MAX, PAGE_JOBS_MAX
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
 from beaver_actors.codec.wire_operations import start_operation, wanted
+from beaver_actors.codec.wire_queues import configure
 from beaver_actors.core.commands import (
     Cancel,
     Command,
     Count,
     Delete,
+    DeleteQueue,
+    Drain,
     Enqueue,
     Explain,
     Get,
     List,
     ListOperations,
+    Move,
     Pause,
     Resume,
     Retry,
@@ -56,6 +64,10 @@ CommandRequest: TypeAlias = (
     | OperateRequest
     | OperationsRequest
     | StopRequest
+    | ConfigureRequest
+    | DrainRequest
+    | DeleteQueueRequest
+    | MoveRequest
 )
 """Requests that the job manager answers; the session itself answers the others."""
 
@@ -109,8 +121,28 @@ def _command(request: CommandRequest, ids: JobIds, limits: Limits, defaults: Def
             return ListOperations(check_id(operation_id or "", "operation_id"))
         case StopRequest():
             return StopOperation(check_id(request.operation_id, "operation_id"))
+        case ConfigureRequest():
+            return configure(check_queue(request.queue, "queue"), request.rules)
+        case DrainRequest():
+            return Drain(check_queue(request.queue, "queue"))
+        case DeleteQueueRequest():
+            return DeleteQueue(check_queue(request.queue, "queue"))
+        case MoveRequest():
+            return _move(request)
         case _:
             assert_never(request)
+
+
+def _move(request: MoveRequest) -> Move:
+    queue, to = check_queue(request.queue, "queue"), check_queue(request.to, "to")
+    if request.kind is not None:
+        check_kind(request.kind, "kind")
+    if request.tag is not None:
+        check_tag(request.tag, "tag")
+    check_range(request.limit, "limit", 1, MOVED_MAX)
+    if request.after is not None:
+        check_range(request.after, "after", 0, LSN_MAX)
+    return Move(queue, to, request.kind, request.tag, request.limit, request.after)
 
 
 def _list(request: ListRequest) -> List:

@@ -12,10 +12,12 @@ from msgspec import UNSET, Raw, UnsetType
 
 from beaver_actors.codec.wire_objects import EventError, EventObject
 from beaver_actors.codec.wire_operations import wanted_object
+from beaver_actors.codec.wire_queues import rules_object
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.facts import (
     EVENT_NAMES,
+    QUEUE_FACTS,
     Fact,
     JobCancelled,
     JobCompleted,
@@ -23,6 +25,7 @@ from beaver_actors.core.facts import (
     JobDied,
     JobEnqueued,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -34,8 +37,7 @@ from beaver_actors.core.facts import (
     OperationEnded,
     OperationFact,
     OperationStarted,
-    QueuePaused,
-    QueueResumed,
+    QueueConfigured,
     ScheduleFact,
     ScheduleFired,
     ScheduleRemoved,
@@ -110,8 +112,10 @@ def status_push(subscription: str, status: bytes) -> bytes:
 def event_object(lsn: int, fact: Fact) -> EventObject:
     """What has happened, with the fields that this event has."""
     event = EventObject(lsn=lsn, event=EVENT_NAMES[type(fact)], at=time_text(fact[1]))
-    if isinstance(fact, QueuePaused | QueueResumed):
+    if isinstance(fact, QUEUE_FACTS):
         event.queue = fact.queue
+        if isinstance(fact, QueueConfigured):
+            event.rules = rules_object(fact.rules)
         return event
     if isinstance(fact, OperationStarted | OperationAdvanced | OperationEnded):
         event.operation = fact.operation
@@ -154,6 +158,7 @@ def _fill_enqueued(event: EventObject, fact: JobEnqueued) -> None:
         event.depends_on = fact.extras.depends_on or UNSET
         if fact.extras.on_parent_failure != "cancel":
             event.on_parent_failure = fact.extras.on_parent_failure
+        event.concurrency_key = fact.extras.concurrency_key or UNSET
 
 
 def _fill_started(event: EventObject, fact: JobStarted) -> None:
@@ -210,6 +215,10 @@ def _fill_unblocked(event: EventObject, fact: JobUnblocked) -> None:
     event.run_at = time_text(fact.run_at_ms)
 
 
+def _fill_moved(event: EventObject, fact: JobMoved) -> None:
+    event.queue = fact.queue
+
+
 def _fill_deleted(event: EventObject, fact: JobDeleted) -> None:
     event.reason = fact.reason
 
@@ -245,6 +254,7 @@ _FILL: dict[type[Fact], Callable[[EventObject, Any], None]] = {
     JobRetried: _fill_retried,
     JobDeleted: _fill_deleted,
     JobUnblocked: _fill_unblocked,
+    JobMoved: _fill_moved,
 }
 
 

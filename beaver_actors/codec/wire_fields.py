@@ -26,6 +26,11 @@ PARENTS_MAX = 10_000
 ERROR_TYPE_CHARS_MAX = 200
 CHILDREN_MAX = 1000
 """Jobs that are enqueued with one completion."""
+CONCURRENCY_KEY_CHARS_MAX = 200
+JOBS_MAX = 1_000_000_000
+"""Waiting jobs, where a queue has a limit of its own."""
+MOVED_MAX = 1000
+"""Jobs moved by one request."""
 JOB_IDS_MAX = 1000
 PAGE_JOBS_MAX = 1000
 INTERVAL_MS_MIN = 100

@@ -30,6 +30,7 @@ from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import (
     ATTEMPTS_MAX,
+    CONCURRENCY_KEY_CHARS_MAX,
     DELAYS_MAX,
     META_BYTES_MAX,
     PARENTS_MAX,
@@ -201,10 +202,17 @@ def backoff_from(rule: BackoffRule) -> Backoff:
 
 
 _EXTRAS = attrgetter(
-    "expires_at", "unique_key", "unique_until", "unique_for", "on_conflict", "depends_on", "on_parent_failure"
+    "expires_at",
+    "unique_key",
+    "unique_until",
+    "unique_for",
+    "on_conflict",
+    "depends_on",
+    "on_parent_failure",
+    "concurrency_key",
 )
 """The fields that few jobs have."""
-_NONE = (None,) * 7
+_NONE = (None,) * 8
 
 
 def _asks_for_nothing(job: NewJobObject) -> bool:
@@ -217,8 +225,14 @@ def _extras(job: NewJobObject) -> Extras | None:
         _unique(job),
         _parents(job),
         check_choice(job.on_parent_failure or "cancel", "on_parent_failure", ON_PARENT_FAILURE),
+        _concurrency_key(job),
     )
     return None if extras == Extras() else extras
+
+
+def _concurrency_key(job: NewJobObject) -> str | None:
+    key = job.concurrency_key
+    return None if key is None else check_key(key, "concurrency_key", CONCURRENCY_KEY_CHARS_MAX)
 
 
 def _unique(job: NewJobObject) -> Unique | None:

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from beaver_actors.codec.wire_fields import (
     ATTEMPTS_MAX,
+    CONCURRENCY_KEY_CHARS_MAX,
     DELAYS_MAX,
     DURATION,
     ID_PATTERN,
@@ -35,6 +36,7 @@ from beaver_actors.codec.wire_fields import (
     UserMeta,
     about,
 )
+from beaver_actors.codec.wire_queue_objects import RulesObject
 from beaver_actors.core.answers import BecauseReason, RefusalCode, WaitReason
 from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.job import (
@@ -170,6 +172,15 @@ class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
         Seconds | None,
         about(f"How long the finished job is kept; the server's rule if nothing says otherwise. {DURATION}"),
     ] = None
+    concurrency_key: Annotated[
+        str | None,
+        about(
+            "Jobs of one key take turns with those of others in their queue, and share the limits that the "
+            "queue sets for each key.",
+            minLength=1,
+            maxLength=CONCURRENCY_KEY_CHARS_MAX,
+        ),
+    ] = None
     tags: Annotated[
         tuple[Tag, ...] | None,
         about("For filters.", maxItems=TAGS_MAX),
@@ -259,6 +270,7 @@ class JobObject(Struct, kw_only=True):
         about("In the reply to `get`, if it has any: the first thousand jobs that depend on it."),
     ] = UNSET
     children_count: Annotated[int | UnsetType, about("With children: how many there are in all.")] = UNSET
+    concurrency_key: str | None = None
     tags: tuple[str, ...]
     meta: UserMeta
     created_at: Time
@@ -343,6 +355,8 @@ class QueueObject(Struct, kw_only=True):
     oldest_pending_at: Annotated[
         str | None, about("Since when the job next in line may run; null if none waits.", **TIME)
     ]
+    draining: Annotated[bool, about("It takes no new jobs until it is resumed.")] = False
+    rules: RulesObject = msgspec.field(default_factory=RulesObject)
 
 
 class FleetObject(Struct, kw_only=True):
@@ -389,9 +403,9 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     event: EventName
     at: Time
     job_id: str | UnsetType = UNSET
-    queue: Annotated[str | UnsetType, about("job_enqueued, queue_paused, queue_resumed, schedule_set.")] = (
-        UNSET
-    )
+    queue: Annotated[
+        str | UnsetType, about("job_enqueued, job_moved, schedule_set, and events of a queue.")
+    ] = UNSET
     kind: Annotated[str | UnsetType, about("job_enqueued, schedule_set.")] = UNSET
     priority: Annotated[int | UnsetType, about("job_enqueued.")] = UNSET
     tags: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has any.")] = UNSET
@@ -408,6 +422,8 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     blocked: Annotated[
         bool | UnsetType, about("job_retried: true if it has parents that have yet to end.")
     ] = UNSET
+    concurrency_key: Annotated[str | UnsetType, about("job_enqueued, if it has one.")] = UNSET
+    rules: Annotated[RulesObject | UnsetType, about("queue_configured: all that hold from now on.")] = UNSET
     worker_id: Annotated[str | UnsetType, about("job_started.")] = UNSET
     deadline: Annotated[str | UnsetType, about("job_started, unless the job has no timeout.", **TIME)] = UNSET
     fence: Annotated[int | UnsetType, about("Events of an attempt: the lease it ran under.")] = UNSET

@@ -12,15 +12,19 @@ from msgspec import Struct
 
 from beaver_actors.codec.wire import (
     CancelRequest,
+    ConfigureRequest,
+    DeleteQueueRequest,
     DeleteRequest,
     DeleteScheduleRequest,
     DeregisterRequest,
+    DrainRequest,
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
     HeartbeatRequest,
     HistoryRequest,
     ListRequest,
+    MoveRequest,
     OperateRequest,
     OperationsRequest,
     PastRequest,
@@ -151,6 +155,14 @@ class PastJobOk(_Ok):
     lsn: Lsn
 
 
+class MovedOk(_Ok):
+    """The jobs stand in the other queue, on disk."""
+
+    moved: Annotated[int, about("How many.")]
+    next: Annotated[int | None, about("`after` to move more; null at the end.")]
+    lsn: Lsn
+
+
 class HeartbeatOk(_Ok):
     """The leases named begin anew, but for those that are lost."""
 
@@ -210,6 +222,10 @@ OKS: dict[type[Struct], tuple[type[Struct], ...]] = {
     StopRequest: (OperationOk,),
     HistoryRequest: (HistoryOk,),
     PastRequest: (PastStatusOk, PastJobOk),
+    ConfigureRequest: (ChangesOk,),
+    DrainRequest: (ChangesOk,),
+    DeleteQueueRequest: (ChangesOk,),
+    MoveRequest: (MovedOk,),
     RegisterRequest: (RegisterOk,),
     ReadyRequest: (DoneOk,),
     HeartbeatRequest: (HeartbeatOk,),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from beaver_actors.core.job import AttemptError, EndReason, Extras, JobState, Terms
+from beaver_actors.core.limits import NO_RULES, QueueRules
 from beaver_actors.core.operation import Operation
 from beaver_actors.core.schedule import Plan, ScheduleSource
 
@@ -20,7 +21,7 @@ RefusalCode = Literal[
 
 WaitReason = Literal[
     "run_at", "retry", "unknown_kind", "unserved_queue", "queue_paused", "storage_full", "draining",
-    "last_chance", "turn", "parents",
+    "queue_concurrency", "queue_rate", "key_concurrency", "key_rate", "last_chance", "turn", "parents",
 ]  # fmt: skip
 """Why a job that waits does not run; what each means stands in `core/explain.py`."""
 WAIT_REASONS: tuple[WaitReason, ...] = get_args(WaitReason)
@@ -109,6 +110,16 @@ class Changed:
     """One `Change` for each name asked for, in order."""
 
     changes: tuple[Change, ...]
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """So many jobs stand in the other queue now. `after`: the cursor for the call that moves more, None when
+    all jobs have been looked at; one call looks at a bounded number of jobs."""
+
+    count: int
+    after: int | None
     lsn: int
 
 
@@ -250,6 +261,8 @@ class QueueStatus:
     counts: dict[JobState, int]
     oldest_pending_ms: int | None
     """Since when the job next in line may run; None if none waits."""
+    draining: bool = False
+    rules: QueueRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +319,7 @@ Answer: TypeAlias = (
     | Leased
     | Finished
     | Changed
+    | Moved
     | Ticked
     | Recovered
     | Found

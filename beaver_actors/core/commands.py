@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from beaver_actors.core.job import Extras, JobState, Terms
+from beaver_actors.core.limits import QueueRules
 from beaver_actors.core.operation import OperationWord, Wanted
 from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.schedule import Plan, ScheduleSource
@@ -116,9 +117,50 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Start jobs of this queue again. Answer: `Changed`, naming the queue."""
+    """Start jobs of this queue again, and take new ones. Answer: `Changed`, naming the queue."""
 
     queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Set rules of this queue. Answer: `Changed`, naming the queue."""
+
+    queue: str
+    rules: QueueRules
+    fields: frozenset[str] = frozenset(QueueRules._fields)
+    """The names of the rules that are set; the others stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take no new jobs for this queue until it is resumed, and go on working. Answer: `Changed`, naming the
+    queue."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteQueue:
+    """Forget a queue that holds no jobs. Answer: `Changed`, naming the queue."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Let waiting jobs of one queue stand in another from now on, newest first, at most `limit` of them.
+    Answer: `Moved`."""
+
+    queue: str
+    to: str
+    kind: str | None = None
+    """Only jobs of this kind."""
+    tag: str | None = None
+    """Only jobs with this tag."""
+    limit: int = 1000
+    after: int | None = None
+    """The cursor that the call before ended with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +333,10 @@ Command: TypeAlias = (
     | Delete
     | Pause
     | Resume
+    | Configure
+    | Drain
+    | DeleteQueue
+    | Move
     | Tick
     | Recover
     | Get

@@ -8,19 +8,32 @@ fence of a lease can be told before the fact is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from beaver_actors.core import attempts, explain, graphs, kin, operations, schedules, upkeep, views
+from beaver_actors.core import (
+    attempts,
+    explain,
+    graphs,
+    kin,
+    operations,
+    queue_orders as queues,
+    schedules,
+    upkeep,
+    views,
+)
 from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
 from beaver_actors.core.commands import (
     Cancel,
     Command,
+    Configure,
     Count,
     DeclareSchedules,
     Delete,
+    DeleteQueue,
+    Drain,
     Enqueue,
     Explain,
     Finish,
@@ -30,6 +43,7 @@ from beaver_actors.core.commands import (
     List,
     ListOperations,
     ListSchedules,
+    Move,
     NewJob,
     Pause,
     PauseSchedule,
@@ -137,7 +151,7 @@ def _take(
         job_id = new.job_id
         known = jobs.get(job_id) or fresh.get(job_id)
         if known is not None:
-            if known.terms != new.terms or known.args != new.args:
+            if not _is_same(known, new):
                 return refuse("conflict", f"job {job_id} exists with other content; use another id")
             receipts.append(Receipt(job_id, True))
             continue
@@ -164,7 +178,10 @@ def _take(
         facts.append(JobEnqueued(job_id, now_ms, terms, args, run_at_ms, extras))
         receipts.append(Receipt(job_id, False))
     if facts:
-        refusal = None if among else _no_room(state, fresh.values(), keys.replaced, policy)
+        refusal = None
+        if not among:
+            refusal = _drained(state, map(_queue_of, fresh.values()))
+            refusal = refusal or _no_room(state, fresh.values(), keys.replaced, policy)
         if ordered and refusal is None:
             refusal = graphs.too_many_children(state, fresh.values())
         if refusal is not None:
@@ -174,6 +191,14 @@ def _take(
         # First, so that the arrivals are the last facts of the answer's LSN, one after the other.
         facts[:0] = [JobCancelled(job.id, now_ms, "replaced") for job in replaced]
     return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
+
+
+def _is_same(known: Job | NewJob, new: NewJob) -> bool:
+    """Whether this is the job that is there, which may have been moved to another queue since."""
+    terms = known.terms
+    if known.extras is not None and known.extras.enqueued_in is not None:
+        terms = terms._replace(queue=known.extras.enqueued_in)
+    return terms == new.terms and known.args == new.args
 
 
 class _Keys:
@@ -231,10 +256,17 @@ def _no_room(
         counted.subtract(map(_queue_of, replaced))
         more = counted
     for name, count in more.items():
+        if count > 0 and count > queues.room_for(state, name, policy):
+            return queues.full(state, name, policy)
+    return None
+
+
+def _drained(state: State, names: Iterable[str]) -> Refused | None:
+    """Why one of these queues takes no new jobs, if it does not."""
+    for name in names:
         queue = state.queues.get(name)
-        if count > 0 and (queue.waiting if queue else 0) + count > policy.queue_jobs_max:
-            text = f"queue {name} holds its limit of {policy.queue_jobs_max} waiting jobs"
-            return Refused("queue_full", text, 1_000)
+        if queue is not None and queue.draining:
+            return Refused("draining", f"queue {name} is drained: it takes no new jobs until it is resumed")
     return None
 
 
@@ -258,6 +290,8 @@ def _retry(state: State, command: Retry, now_ms: int, policy: Policy) -> Decisio
         target = kin.return_state(state, job, back)
         if target is None:
             return (), Change(job.id, False, "conflict", job.state)
+        if state.queues[job.terms.queue].draining:
+            return (), Change(job.id, False, "draining", job.state)
         if job.unique is not None and held_until_ms(job, put_back=True) > now_ms:
             other = holder(state.unique, job.unique.key, now_ms)
             if job.unique.key in put_back or (other is not None and other is not job):
@@ -322,7 +356,8 @@ def _resume(state: State, command: Resume, now_ms: int, policy: Policy) -> Decis
     queue = state.queues.get(command.queue)
     if queue is None:
         return refuse("not_found", f"queue {command.queue} does not exist")
-    facts: list[Fact] = [QueueResumed(command.queue, now_ms)] if queue.paused else []
+    stopped = queue.paused or queue.draining
+    facts: list[Fact] = [QueueResumed(command.queue, now_ms)] if stopped else []
     return Decision(facts, Changed((Change(command.queue, bool(facts)),), state.lsn + len(facts)))
 
 
@@ -330,7 +365,7 @@ def _get(state: State, command: Get, now_ms: int, policy: Policy) -> Decision:
     job = state.jobs.get(command.job_id)
     if job is None:
         return refuse("not_found", _GONE.format(command.job_id))
-    return Decision([], views.found(state, job, policy))
+    return Decision([], views.found(state, job, now_ms, policy))
 
 
 def _explain(state: State, command: Explain, now_ms: int, policy: Policy) -> Decision:
@@ -344,7 +379,7 @@ _GONE = "job {} does not exist, or was deleted after its retention"
 
 
 def _list(state: State, command: List, now_ms: int, policy: Policy) -> Decision:
-    return Decision([], views.page(state, command, policy))
+    return Decision([], views.page(state, command, now_ms, policy))
 
 
 def _count(state: State, command: Count, now_ms: int, policy: Policy) -> Decision:
@@ -365,6 +400,10 @@ _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] =
     Pause: _pause,
     Resume: _resume,
     Tick: _tick,
+    Configure: queues.configure,
+    Drain: queues.drain,
+    DeleteQueue: queues.delete,
+    Move: queues.move,
     Recover: attempts.recover,
     Get: _get,
     Explain: _explain,

@@ -14,6 +14,7 @@ from beaver_actors.core.commands import Lease, Policy, Serving
 from beaver_actors.core.durations import spoken
 from beaver_actors.core.families import FAILED
 from beaver_actors.core.job import FINISHED, Job, JobState, Trail
+from beaver_actors.core.limits import Bucket, Rate
 from beaver_actors.core.state import State
 
 JOBS_NAMED = 10
@@ -23,12 +24,12 @@ AHEAD_MAX = 10_000
 KINDS_NAMED = 20
 
 
-def waits_for(state: State, job: Job, policy: Policy) -> WaitReason | None:
+def waits_for(state: State, job: Job, now_ms: int, policy: Policy) -> WaitReason | None:
     """Why this job does not run, in a word; None unless it waits."""
-    return next(hindrances(state, job, policy), None)
+    return next(hindrances(state, job, now_ms, policy), None)
 
 
-def hindrances(state: State, job: Job, policy: Policy) -> Iterator[WaitReason]:
+def hindrances(state: State, job: Job, now_ms: int, policy: Policy) -> Iterator[WaitReason]:
     """What keeps a waiting job from running, the most stubborn first. Its turn comes last, and only if there
     is nothing else."""
     if job.state is JobState.SCHEDULED:
@@ -49,6 +50,9 @@ def hindrances(state: State, job: Job, policy: Policy) -> Iterator[WaitReason]:
     if policy.draining:
         free = False
         yield "draining"
+    for limit in _limits(state, job, now_ms):
+        free = False
+        yield limit
     if job.rescues and not bears(_suspects(state), job.rescues, policy):
         free = False
         yield "last_chance"
@@ -65,6 +69,23 @@ def _of_its_kind(state: State, job: Job, policy: Policy) -> Iterator[WaitReason]
         yield "unserved_queue"
     if state.queues[terms.queue].paused:
         yield "queue_paused"
+
+
+def _limits(state: State, job: Job, now_ms: int) -> Iterator[WaitReason]:
+    """The rules of its queue that leave it no room now."""
+    queue, key = state.queues[job.terms.queue], job.concurrency_key
+    rules = queue.rules
+    if rules.concurrency is not None and queue.count(JobState.IN_FLIGHT) >= rules.concurrency:
+        yield "queue_concurrency"
+    if rules.rate is not None and not queue.bucket.room(rules.rate, now_ms):
+        yield "queue_rate"
+    if key is None:
+        return
+    tenant = queue.tenants[key]
+    if queue.is_full(tenant):
+        yield "key_concurrency"
+    if rules.key_rate is not None and not tenant.bucket.room(rules.key_rate, now_ms):
+        yield "key_rate"
 
 
 def _suspects(state: State) -> list[int]:
@@ -89,7 +110,7 @@ def explained(state: State, job: Job, now_ms: int, policy: Policy) -> Explained:
     elif job.state in FINISHED:
         reasons.append(_ended(job))
     else:
-        reasons += hindrances(state, job, policy)
+        reasons += hindrances(state, job, now_ms, policy)
     because = tuple(_WHY[reason](state, job, now_ms, policy) for reason in reasons)
     words = job.state.replace("_", " ")
     told = "; ".join(one.text for one in because)
@@ -158,6 +179,52 @@ def _draining(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
     return Because(
         "draining", "the server is stopping and starts nothing more; it is kept for the next start"
     )
+
+
+def _queue_concurrency(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
+    queue = state.queues[job.terms.queue]
+    holders = [held.id for held in state.in_flight.values() if held.terms.queue == queue.name]
+    text = f"its queue, {queue.name}, runs at most {queue.rules.concurrency} at the same time"
+    return _held("queue_concurrency", text, holders)
+
+
+def _key_concurrency(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
+    queue, key = state.queues[job.terms.queue], job.concurrency_key
+    holders = [
+        held.id
+        for held in state.in_flight.values()
+        if held.concurrency_key == key and held.terms.queue == queue.name
+    ]
+    most = queue.rules.key_concurrency
+    text = f"its queue, {queue.name}, runs at most {most} of the key {key!r} at the same time"
+    return _held("key_concurrency", text, holders)
+
+
+def _held(reason: WaitReason, text: str, holders: list[str]) -> Because:
+    return Because(
+        reason,
+        f"{text}: {_listed(tuple(holders))}",
+        jobs=tuple(holders[:JOBS_NAMED]),
+        total=len(holders),
+    )
+
+
+def _queue_rate(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
+    queue = state.queues[job.terms.queue]
+    return _spent("queue_rate", f"its queue, {queue.name},", queue.rules.rate, queue.bucket, now_ms)
+
+
+def _key_rate(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
+    queue, key = state.queues[job.terms.queue], job.concurrency_key or ""
+    text = f"its key {key!r} in queue {queue.name}"
+    return _spent("key_rate", text, queue.rules.key_rate, queue.tenants[key].bucket, now_ms)
+
+
+def _spent(reason: WaitReason, whose: str, rate: Rate | None, bucket: Bucket, now_ms: int) -> Because:
+    assert rate is not None
+    until_ms = bucket.next_ms(rate, now_ms)
+    text = f"{whose} starts at most {rate.limit} in {spoken(rate.period_ms)}; the next may start "
+    return Because(reason, text + _when(until_ms or now_ms, now_ms), until_ms=until_ms)
 
 
 def _last_chance(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
@@ -279,6 +346,10 @@ _WHY: dict[BecauseReason, Callable[[State, Job, int, Policy], Because]] = {
     "queue_paused": _queue_paused,
     "storage_full": _storage_full,
     "draining": _draining,
+    "queue_concurrency": _queue_concurrency,
+    "queue_rate": _queue_rate,
+    "key_concurrency": _key_concurrency,
+    "key_rate": _key_rate,
     "last_chance": _last_chance,
     "turn": _turn,
     "running": _running,

@@ -12,6 +12,7 @@ import re
 from typing import Literal, NamedTuple, TypeAlias
 
 from beaver_actors.core.job import CancelReason, DeadReason, Extras, JobError, JobState, Terms
+from beaver_actors.core.limits import QueueRules
 from beaver_actors.core.operation import OperationWord
 from beaver_actors.core.schedule import Plan, ScheduleSource
 
@@ -239,6 +240,36 @@ class ScheduleFired(NamedTuple):
     """How many nominal times this stands for, up to this one: those missed in a row are one fact."""
 
 
+class QueueConfigured(NamedTuple):
+    """These rules hold for the queue from now on, all of them."""
+
+    queue: str
+    at_ms: int
+    rules: QueueRules
+
+
+class QueueDrainStarted(NamedTuple):
+    """The queue takes nothing new until it is resumed, and goes on working."""
+
+    queue: str
+    at_ms: int
+
+
+class QueueDeleted(NamedTuple):
+    """The queue, which held no job, is forgotten with its rules."""
+
+    queue: str
+    at_ms: int
+
+
+class JobMoved(NamedTuple):
+    """The waiting job stands in this queue from now on."""
+
+    job_id: str
+    at_ms: int
+    queue: str
+
+
 JobFact: TypeAlias = (
     JobEnqueued
     | JobStarted
@@ -254,10 +285,11 @@ JobFact: TypeAlias = (
     | JobRetried
     | JobDeleted
     | JobUnblocked
+    | JobMoved
 )
-QueueFact: TypeAlias = QueuePaused | QueueResumed
 ScheduleFact: TypeAlias = ScheduleSet | ScheduleRemoved | ScheduleFired
 OperationFact: TypeAlias = OperationStarted | OperationAdvanced | OperationEnded
+QueueFact: TypeAlias = QueuePaused | QueueResumed | QueueConfigured | QueueDrainStarted | QueueDeleted
 Fact: TypeAlias = JobFact | QueueFact | ScheduleFact | OperationFact
 
 JOB_FACTS: tuple[type[JobFact], ...] = (
@@ -275,10 +307,18 @@ JOB_FACTS: tuple[type[JobFact], ...] = (
     JobRetried,
     JobDeleted,
     JobUnblocked,
+    JobMoved,
 )
 SCHEDULE_FACTS: tuple[type[ScheduleFact], ...] = (ScheduleSet, ScheduleRemoved, ScheduleFired)
 OPERATION_FACTS: tuple[type[OperationFact], ...] = (OperationStarted, OperationAdvanced, OperationEnded)
-FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, QueuePaused, QueueResumed, *SCHEDULE_FACTS, *OPERATION_FACTS)
+QUEUE_FACTS = (
+    QueuePaused,
+    QueueResumed,
+    QueueConfigured,
+    QueueDrainStarted,
+    QueueDeleted,
+)
+FACTS: tuple[type[Fact], ...] = (*JOB_FACTS, *QUEUE_FACTS, *SCHEDULE_FACTS, *OPERATION_FACTS)
 
 EVENT_NAMES: dict[type[Fact], str] = {
     fact: re.sub(r"(?<!^)(?=[A-Z])", "_", fact.__name__).lower() for fact in FACTS

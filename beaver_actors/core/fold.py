@@ -21,6 +21,7 @@ from beaver_actors.core.facts import (
     JobEnqueued,
     JobFact,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -32,6 +33,9 @@ from beaver_actors.core.facts import (
     OperationEnded,
     OperationFact,
     OperationStarted,
+    QueueConfigured,
+    QueueDeleted,
+    QueueDrainStarted,
     QueuePaused,
     QueueResumed,
     ScheduleFired,
@@ -42,8 +46,9 @@ from beaver_actors.core.families import Families
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import FINISHED, AttemptError, Extras, Job, JobError, JobState, Terms, Trail
 from beaver_actors.core.operation import Operation, Wanted
+from beaver_actors.core.queues import Queue
 from beaver_actors.core.schedule import Schedule
-from beaver_actors.core.state import Queue, State, file_job, let_go
+from beaver_actors.core.state import State, file_job, let_go, step_out
 from beaver_actors.core.transitions import TRANSITIONS
 from beaver_actors.core.unique import holds
 
@@ -151,6 +156,8 @@ def _enqueued(state: State, fact: JobEnqueued) -> None:
     queue = _queue(state, terms.queue)
     queue.counts[target] = queue.counts.get(target, 0) + 1
     state.totals.enqueued += 1
+    if extras is not None and extras.concurrency_key is not None:
+        queue.moved(extras.concurrency_key, None, target, lsn, at_ms)
     file_job(state, job)
     if extras is not None and extras.unique is not None:
         state.unique[extras.unique.key] = job
@@ -175,7 +182,12 @@ def _started(state: State, fact: JobStarted) -> None:
     trail.deadline_ms = deadline_ms
     trail.lease_ms = lease_ms
     trail.progress = None
-    state.queues[job.terms.queue].turn = state.lsn
+    queue = state.queues[job.terms.queue]
+    queue.turn = state.lsn
+    if queue.tenants_waiting and job.concurrency_key is None:
+        queue.keyless_turn = state.lsn
+    if queue.rules.rate is not None:
+        queue.bucket.spend(queue.rules.rate, at_ms)
     state.totals.started += 1
 
 
@@ -287,12 +299,55 @@ def _deleted(state: State, fact: JobDeleted) -> None:
     state.totals.deleted += 1
 
 
+def _job_moved(state: State, fact: JobMoved) -> None:
+    job = _known(state, fact)
+    job.lsn = lsn = state.lsn
+    if job.state is PENDING:
+        step_out(state, job)
+    left, entered = state.queues[job.terms.queue], _queue(state, fact.queue)
+    extras, terms = job.extras or Extras(), job.terms._replace(queue=fact.queue)
+    key, home = extras.concurrency_key, extras.enqueued_in or left.name
+    left.counts[job.state] -= 1
+    entered.counts[job.state] = entered.counts.get(job.state, 0) + 1
+    if key is not None:
+        left.moved(key, job.state, None, lsn, fact.at_ms)
+        entered.moved(key, None, job.state, lsn, fact.at_ms)
+    job.terms = state.terms.setdefault(terms, terms)
+    moved = extras._replace(enqueued_in=None if home == fact.queue else home)
+    job.extras = None if moved == Extras() else moved
+    file_job(state, job)
+
+
+def _configured(state: State, fact: QueueConfigured) -> None:
+    queue = _queue(state, fact.queue)
+    queue.set_rules(fact.rules, fact.at_ms)
+    state.rings.rebuild(queue)
+    if fact.rules.rate is None and fact.rules.key_rate is None:
+        state.rated.discard(queue.name)
+    else:
+        state.rated.add(queue.name)
+
+
+def _drain_started(state: State, fact: QueueDrainStarted) -> None:
+    _queue(state, fact.queue).draining = True
+
+
+def _queue_deleted(state: State, fact: QueueDeleted) -> None:
+    queue = state.queues.get(fact.queue)
+    assert queue is not None, f"queue {fact.queue}, which does not exist, was deleted"
+    held = sum(queue.counts.values())
+    assert not held, f"queue {fact.queue} was deleted while it held {held} jobs"
+    del state.queues[fact.queue]
+    state.rated.discard(fact.queue)
+
+
 def _paused(state: State, fact: QueuePaused) -> None:
     _queue(state, fact.queue).paused = True
 
 
 def _resumed(state: State, fact: QueueResumed) -> None:
-    _queue(state, fact.queue).paused = False
+    queue = _queue(state, fact.queue)
+    queue.paused = queue.draining = False
 
 
 OPERATIONS_KEPT = 100
@@ -376,6 +431,10 @@ _FOLDS: dict[type[Fact], Callable[[State, Any], None]] = {
     JobRetried: _retried,
     JobDeleted: _deleted,
     JobUnblocked: _unblocked,
+    JobMoved: _job_moved,
+    QueueConfigured: _configured,
+    QueueDrainStarted: _drain_started,
+    QueueDeleted: _queue_deleted,
     QueuePaused: _paused,
     QueueResumed: _resumed,
     OperationStarted: _operation_started,
@@ -418,7 +477,7 @@ def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int
         counts[target] = counts.get(target, 0) + 1
     trail = job.trail
     if source is PENDING:
-        state.lanes.drop(job)
+        step_out(state, job)
     elif source is IN_FLIGHT:
         del state.in_flight[job.id]
         assert trail is not None, f"job {job.id} was never started"
@@ -430,10 +489,16 @@ def _move(state: State, fact: JobFact, target: JobState | None, finished_ms: int
         if trail is None:
             trail = job.trail = Trail()
         trail.finished_ms = finished_ms
+    extras = job.extras
+    key = None if extras is None else extras.concurrency_key
+    if key is not None:
+        state.queues[job.terms.queue].moved(key, source, target, state.lsn, fact[1])
     if target is not None:
         file_job(state, job)
         if state.families is not None:
             let_go(state, state.families.moved(job, source, state.jobs))
+    if key is not None:
+        state.rings.offer(key, state.queues[job.terms.queue])
     return job
 
 

@@ -6,12 +6,14 @@ work of a bug, and serving from it could lose jobs.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 
 from beaver_actors.core.families import Families
 from beaver_actors.core.index import lane_key, place
 from beaver_actors.core.job import DEAD_REASONS, FINISHED, WAITING, Job, JobState
 from beaver_actors.core.operation import Operation
+from beaver_actors.core.queues import Queue
 from beaver_actors.core.schedules import is_plan
 from beaver_actors.core.state import State, is_needed
 from beaver_actors.core.unique import holds
@@ -34,6 +36,7 @@ def check(state: State) -> None:
     for name, queue in state.queues.items():
         held = {job_state: count for job_state, count in queue.counts.items() if count}
         assert held == counts[name], f"queue {name} counts {held}, but holds {counts[name]}"
+        _check_tenants(queue, [job for job in state.jobs.values() if job.terms.queue == name])
     totals = state.totals
     assert totals.enqueued - totals.deleted == len(state.jobs), (
         f"{totals.enqueued} jobs came and {totals.deleted} were deleted, but {len(state.jobs)} are here"
@@ -53,6 +56,23 @@ def _check_schedules(state: State) -> None:
         assert schedule.fired >= (schedule.last_job_id is not None), f"schedule {name} has a job of no fire"
         last = schedule.last_job_id, schedule.last_ms
         assert (last[0] is None) == (last[1] is None), f"schedule {name} last brought {last}"
+
+
+def _check_tenants(queue: Queue, jobs: list[Job]) -> None:
+    """What a queue knows of its concurrency keys is what the jobs say, and it knows of no others."""
+    waiting = Counter(job.concurrency_key for job in jobs if job.state in WAITING)
+    running = Counter(job.concurrency_key for job in jobs if job.state is JobState.IN_FLIGHT)
+    keys = {key for key in {*waiting, *running} if key is not None}
+    assert keys <= set(queue.tenants), f"queue {queue.name} does not know of {keys - set(queue.tenants)}"
+    for key, tenant in queue.tenants.items():
+        counts, held = (tenant.waiting, tenant.running), (waiting[key], running[key])
+        assert counts == held, f"queue {queue.name} counts {counts} jobs of {key!r} and holds {held}"
+        assert (tenant.turn > 0) == (tenant.waiting > 0), f"key {key!r}: turn {tenant.turn}, {held} jobs"
+    active = sum(tenant.waiting > 0 for tenant in queue.tenants.values())
+    assert queue.tenants_waiting == active, (
+        f"queue {queue.name}: {queue.tenants_waiting} keys wait, not {active}"
+    )
+    assert active or not queue.keyless_turn, f"queue {queue.name} remembers a turn that nobody asks for"
 
 
 def _check_job(state: State, job: Job) -> None:
@@ -126,12 +146,26 @@ def _check_indexes(state: State) -> None:
         assert all(state.jobs.get(job.id) is job for job in held), f"{name} holds a job of the past"
 
     in_lanes = [job for _, lane in state.lanes.items() for job in lane]
+    in_lanes += [job for _, _, lane in state.rings.items() for job in lane]
     check_index("lanes", in_lanes, [job for job in jobs if job.state is JobState.PENDING])
     for key, lane in state.lanes.items():
         standing = list(lane)
         assert len(lane) == len(standing) > 0, f"lane {key} counts {len(lane)}, {len(standing)} stand in it"
         assert all(lane_key(job) == key for job in standing), f"lane {key} holds a job of another lane"
         assert standing == sorted(standing, key=place), f"lane {key} is out of order"
+    for key, tenant_key, lane in state.rings.items():
+        standing = list(lane)
+        assert len(lane) == len(standing) > 0, f"lane {key} counts {len(lane)}, {len(standing)} stand in it"
+        own = {(lane_key(job), job.concurrency_key) for job in standing}
+        assert own == {(key, tenant_key)}, f"lane {key} of {tenant_key!r} holds jobs of {own}"
+        assert standing == sorted(standing, key=place), f"lane {key} is out of order"
+    for name, rings in state.rings.queues():
+        queue = state.queues[name]
+        for ring in rings.values():
+            open_keys = {key for key in ring.lanes if not queue.is_full(queue.tenants[key])}
+            offered = {key for _, key in ring.in_turn(queue.tenants)}
+            assert offered - set(queue.tenants) == set(), f"queue {name} offers keys that it does not know"
+            assert open_keys <= offered, f"queue {name} forgets the turns of {open_keys - offered}"
     running = list(state.in_flight.values())
     check_index("in_flight", running, [job for job in jobs if job.state is JobState.IN_FLIGHT])
     scheduled = [job for _, job in state.schedule]

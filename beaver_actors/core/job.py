@@ -123,6 +123,11 @@ class Extras(NamedTuple):
     """The ids of its parents, each once: it is blocked until all of them have ended."""
     on_parent_failure: OnParentFailure = "cancel"
     """What becomes of it if a parent dies or is cancelled."""
+    concurrency_key: str | None = None
+    """Jobs of one key take turns with those of others in their queue, and share the limits that it sets for
+    each key."""
+    enqueued_in: str | None = None
+    """The queue it was enqueued in, if it was moved to another since."""
 
 
 @dataclass(slots=True, eq=True)
@@ -192,6 +197,11 @@ class Job:
     def on_parent_failure(self) -> OnParentFailure:
         extras = self.extras
         return "cancel" if extras is None else extras.on_parent_failure
+
+    @property
+    def concurrency_key(self) -> str | None:
+        extras = self.extras
+        return None if extras is None else extras.concurrency_key
 
     @property
     def attempt(self) -> int:

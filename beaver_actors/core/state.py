@@ -12,30 +12,12 @@ from beaver_actors.core.families import Families
 from beaver_actors.core.index import Lanes, Line, Roll, Timetable
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState, Terms
 from beaver_actors.core.operation import Operation
+from beaver_actors.core.queues import Queue
+from beaver_actors.core.rings import Rings
 from beaver_actors.core.schedule import Schedule
 from beaver_actors.core.unique import held_until_ms, index_of
 
 SCHEDULED, PENDING, IN_FLIGHT = JobState.SCHEDULED, JobState.PENDING, JobState.IN_FLIGHT
-
-
-@dataclass(slots=True, eq=True)
-class Queue:
-    """A named queue. It exists from the first fact that names it."""
-
-    name: str
-    paused: bool = False
-    turn: int = 0
-    """The LSN of its latest start: the queue that has waited longest is served first."""
-    counts: dict[JobState, int] = field(default_factory=dict)
-
-    def count(self, state: JobState) -> int:
-        return self.counts.get(state, 0)
-
-    @property
-    def waiting(self) -> int:
-        """Jobs that have yet to run: what the limits on a queue's length count."""
-        counts = self.counts
-        return counts.get(SCHEDULED, 0) + counts.get(PENDING, 0) + counts.get(JobState.BLOCKED, 0)
 
 
 @dataclass(slots=True, eq=True)
@@ -75,6 +57,9 @@ class State:
 
     in_flight: dict[str, Job] = field(default_factory=dict)
     lanes: Lanes = field(default_factory=Lanes)
+    """Pending jobs without a concurrency key."""
+    rings: Rings = field(default_factory=Rings)
+    """Pending jobs with one."""
     schedule: Timetable = field(default_factory=Timetable)
     expiries: Timetable = field(default_factory=Timetable)
     """Waiting jobs by the time they expire."""
@@ -84,6 +69,8 @@ class State:
     """Finished jobs with a retention of their own, by the time it ends."""
     overdue: deque[Job] = field(default_factory=deque)
     """Jobs whose expiry or own retention has passed, found by `advance`, for `decide` to act on."""
+    rated: set[str] = field(default_factory=set)
+    """Queues with a rate of any sort."""
     roll: Roll = field(default_factory=Roll)
     unique: dict[str, Job] = field(default_factory=dict)
     """For each unique key, the last job to take it; `core/unique.py` says whether it still holds it."""
@@ -112,9 +99,19 @@ def advance(state: State, now_ms: int) -> None:
         counts[SCHEDULED] -= 1
         counts[PENDING] = counts.get(PENDING, 0) + 1
         job.state = PENDING
-        state.lanes.add(job)
+        line_up(state, job)
     overdue.extend(state.expiries.pop_due(now_ms))
     overdue.extend(state.keepsakes.pop_due(now_ms))
+
+
+def next_ms(state: State, now_ms: int) -> int | None:
+    """When time next lets a job start: one is due, or a rate allows it."""
+    times = [state.schedule.next_ms()]
+    for name in state.rated:
+        queue = state.queues[name]
+        if queue.count(PENDING) and not queue.paused:
+            times.append(queue.next_start_ms(now_ms))
+    return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
 
 def is_overdue(state: State, job: Job, now_ms: int) -> bool:
@@ -149,11 +146,30 @@ def let_go(state: State, parent_ids: list[str]) -> None:
             state.overdue.append(job)
 
 
+def line_up(state: State, job: Job) -> None:
+    """The job has become pending."""
+    extras = job.extras
+    if extras is None or extras.concurrency_key is None:
+        state.lanes.add(job)
+    else:
+        state.rings.add(job, extras.concurrency_key, state.queues[job.terms.queue])
+
+
+def step_out(state: State, job: Job) -> None:
+    """The job is pending no more. Called after its LSN has changed, and nothing else that says where it
+    stood."""
+    extras = job.extras
+    if extras is None or extras.concurrency_key is None:
+        state.lanes.drop(job)
+    else:
+        state.rings.drop(job, extras.concurrency_key)
+
+
 def file_job(state: State, job: Job) -> None:
     """Enter a job into the indexes that its state calls for; called after each fact that moved it."""
     job_state = job.state
     if job_state is PENDING:
-        state.lanes.add(job)
+        line_up(state, job)
     elif job_state is IN_FLIGHT:
         state.in_flight[job.id] = job
         return
@@ -175,12 +191,13 @@ def reindex(state: State) -> None:
 
     `jobs` must be in order of arrival. What is decided afterwards is what would have been decided before.
     """
-    state.in_flight, state.lanes, state.overdue = {}, Lanes(), deque()
+    state.in_flight, state.lanes, state.rings, state.overdue = {}, Lanes(), Rings(), deque()
     state.schedule, state.expiries, state.keepsakes = Timetable(), Timetable(), Timetable()
     state.finished = {final: Line() for final in FINISHED}
     state.roll, state.terms = Roll(), {}
+    state.rated = {name for name, queue in state.queues.items() if queue.rules.rate or queue.rules.key_rate}
     for queue in state.queues.values():
-        queue.counts.clear()
+        queue.recount()
     # In groups that are alike, because a million jobs are to be served in seconds: what holds for a group is
     # asked once.
     alike: dict[tuple[int, JobState], list[Job]] = {}
@@ -204,6 +221,8 @@ def reindex(state: State) -> None:
                 unique.append(job)
             if extras.depends_on:
                 children.append(job)
+            if extras.concurrency_key is not None:
+                state.queues[terms.queue].counted(job, extras.concurrency_key)
     state.unique = index_of(unique)
     state.families = families = Families() if children else None
     if families is not None:
@@ -214,7 +233,10 @@ def reindex(state: State) -> None:
         counts = state.queues[terms.queue].counts
         counts[job_state] = counts.get(job_state, 0) + len(group)
         if job_state is PENDING:
-            state.lanes.fill(group)
+            state.lanes.fill([job for job in group if job.extras is None or not job.extras.concurrency_key])
+            for job in group:
+                if job.extras is not None and job.extras.concurrency_key:
+                    line_up(state, job)
         elif job_state is SCHEDULED:
             for job in group:
                 state.schedule.add(job.run_at_ms, job)

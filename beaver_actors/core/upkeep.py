@@ -15,7 +15,7 @@ from beaver_actors.core.families import settle
 from beaver_actors.core.job import FINISHED, JobError, JobState
 from beaver_actors.core.operations import Judges, can_step, step
 from beaver_actors.core.outcome import TimedOut
-from beaver_actors.core.state import State, is_needed, is_overdue
+from beaver_actors.core.state import State, is_needed, is_overdue, next_ms as next_start_ms
 from beaver_actors.core.unique import holds
 
 TICK_FACTS_MAX = 1000
@@ -78,7 +78,7 @@ def _time_demands(state: State, now_ms: int, policy: Policy) -> Iterator[Fact]:
 
 def _next_ms(state: State, facts: list[Fact], now_ms: int) -> int | None:
     """When time next demands something of a job that waits or runs, once these facts are folded."""
-    times = [state.schedule.next_ms(), state.expiries.next_ms(), state.keepsakes.next_ms()]
+    times = [next_start_ms(state, now_ms), state.expiries.next_ms(), state.keepsakes.next_ms()]
     deadlines = (job.trail.deadline_ms for job in state.in_flight.values() if job.trail)
     times += (deadline_ms for deadline_ms in deadlines if deadline_ms is not None and deadline_ms > now_ms)
     times += (fact.retry_at_ms for fact in facts if isinstance(fact, JobFailed))

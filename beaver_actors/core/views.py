@@ -34,9 +34,9 @@ _NO_TRAIL = Trail()
 _NO_EXTRAS = Extras()
 
 
-def found(state: State, job: Job, policy: Policy) -> Found:
+def found(state: State, job: Job, now_ms: int, policy: Policy) -> Found:
     """Show one job."""
-    return Found(_view(state, job, policy), _relatives(state, job))
+    return Found(_view(state, job, now_ms, policy), _relatives(state, job))
 
 
 def shown_parents(state: State, job: Job) -> tuple[Parent, ...]:
@@ -70,7 +70,7 @@ def _relative(job_id: str, job: Job | None) -> Relative:
     return Relative(job_id, None, None) if job is None else Relative(job_id, job.terms.kind, job.state)
 
 
-def page(state: State, command: List, policy: Policy) -> Page:
+def page(state: State, command: List, now_ms: int, policy: Policy) -> Page:
     """Show the jobs that match, newest first, at most `command.limit` of them."""
     shown: list[JobView] = []
     wanted = command.wanted
@@ -78,7 +78,7 @@ def page(state: State, command: List, policy: Policy) -> Page:
         if len(shown) == command.limit or looked_at == LOOKED_AT_MAX:
             return Page(tuple(shown), job.order + 1)
         if state.jobs.get(job.id) is job and fits(job, wanted):
-            shown.append(_view(state, job, policy))
+            shown.append(_view(state, job, now_ms, policy))
     return Page(tuple(shown), None)
 
 
@@ -93,13 +93,18 @@ def status(state: State, policy: Policy) -> Status:
             oldest[key.queue] = min(first.run_at_ms, oldest.get(key.queue, first.run_at_ms))
         if key.kind not in policy.served_kinds:
             unknown[key.kind] = unknown.get(key.kind, 0) + len(lane)
+    for lane_key, _, lane in state.rings.items():
+        first = next(iter(lane))
+        oldest[lane_key.queue] = min(first.run_at_ms, oldest.get(lane_key.queue, first.run_at_ms))
+        if lane_key.kind not in policy.served_kinds:
+            unknown[lane_key.kind] = unknown.get(lane_key.kind, 0) + len(lane)
     queues = []
     for name in sorted(state.queues):
         queue = state.queues[name]
         own = {job_state: queue.count(job_state) for job_state in JobState}
         for job_state, count in own.items():
             counts[job_state] += count
-        queues.append(QueueStatus(name, queue.paused, own, oldest.get(name)))
+        queues.append(QueueStatus(name, queue.paused, own, oldest.get(name), queue.draining, queue.rules))
     totals = asdict(state.totals)
     died = totals.pop("died")
     return Status(
@@ -107,12 +112,12 @@ def status(state: State, policy: Policy) -> Status:
     )
 
 
-def _view(state: State, job: Job, policy: Policy) -> JobView:
+def _view(state: State, job: Job, now_ms: int, policy: Policy) -> JobView:
     trail = job.trail or _NO_TRAIL
     return JobView(
         job.id, job.terms, job.args, job.state, job.created_ms, job.run_at_ms, job.extras or _NO_EXTRAS,
         job.order, job.lsn, job.attempt, job.rescues, job.fence, trail.started_ms,
         trail.finished_ms, trail.worker_id, trail.cancel_requested, trail.reason, trail.progress,
         trail.result, tuple(trail.errors),
-        waits_for(state, job, policy),
+        waits_for(state, job, now_ms, policy),
     )  # fmt: skip

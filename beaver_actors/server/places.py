@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from beaver_actors.core.answers import Found
 from beaver_actors.core.commands import Get
-from beaver_actors.core.facts import JobEnqueued
+from beaver_actors.core.facts import JobEnqueued, JobMoved
 from beaver_actors.server.ports import JobsPort
 
 KEPT = 50_000
@@ -23,7 +23,8 @@ class Place(NamedTuple):
     """Where a job belongs."""
 
     kind: str
-    queue: str
+    queue: str | None
+    """None for a job that was moved: it belonged to several, and its events go to those who watch any."""
 
 
 class Places:
@@ -37,9 +38,12 @@ class Places:
         self._jobs = jobs
         self._known: dict[str, Place | None] = {}
 
-    def learn(self, fact: JobEnqueued) -> None:
+    def learn(self, fact: JobEnqueued | JobMoved) -> None:
         """Remember a job that passed by."""
-        self._keep(fact.job_id, Place(fact.terms.kind, fact.terms.queue))
+        if isinstance(fact, JobEnqueued):
+            self._keep(fact.job_id, Place(fact.terms.kind, fact.terms.queue))
+        elif (place := self._known.get(fact.job_id)) is not None:
+            self._keep(fact.job_id, place._replace(queue=None))
 
     async def find(self, job_ids: Iterable[str]) -> dict[str, Place | None]:
         """Tell the places of these jobs; None for one that nobody knows."""
@@ -54,7 +58,8 @@ class Places:
             answer = await pending.wait()
             place = None
             if isinstance(answer, Found):
-                place = Place(answer.job.terms.kind, answer.job.terms.queue)
+                job = answer.job
+                place = Place(job.terms.kind, None if job.extras.enqueued_in else job.terms.queue)
             found[job_id] = place
             self._keep(job_id, place)
         return found

@@ -19,14 +19,14 @@ from beaver_actors.codec.wire_events import event_push, events_push, status_push
 from beaver_actors.codec.wire_watch import WatchEvents
 from beaver_actors.core.facts import (
     OPERATION_FACTS,
+    QUEUE_FACTS,
     SCHEDULE_FACTS,
     Fact,
     JobEnqueued,
+    JobMoved,
     OperationAdvanced,
     OperationEnded,
     OperationStarted,
-    QueuePaused,
-    QueueResumed,
     ScheduleFired,
     ScheduleRemoved,
     ScheduleSet,
@@ -38,7 +38,6 @@ from beaver_actors.server.service import Service
 FACTS_READ = 1000
 """Facts looked at between two turns of the loop."""
 
-QUEUE_FACTS = (QueuePaused, QueueResumed)
 OTHER_FACTS = (*QUEUE_FACTS, *OPERATION_FACTS, *SCHEDULE_FACTS)
 """Facts that are about no job."""
 
@@ -150,7 +149,7 @@ async def _wanted(
     if watch.kind is None and watch.queue is None:
         return passed
     for fact in facts:
-        if isinstance(fact, JobEnqueued):
+        if isinstance(fact, JobEnqueued | JobMoved):
             service.places.learn(fact)
     places = await service.places.find(fact[0] for _, fact in passed if not isinstance(fact, OTHER_FACTS))
     return [(lsn, fact) for lsn, fact in passed if _belongs(watch, fact, places)]
@@ -165,4 +164,6 @@ def _belongs(watch: WatchEvents, fact: Fact, places: dict[str, Place | None]) ->
     if isinstance(fact, ScheduleSet | ScheduleRemoved | ScheduleFired):
         return False  # of no kind and in no queue; its jobs are
     place = places[fact.job_id]
-    return place is None or (watch.kind in (None, place.kind) and watch.queue in (None, place.queue))
+    return place is None or (
+        watch.kind in (None, place.kind) and (watch.queue is None or place.queue in (None, watch.queue))
+    )

@@ -19,6 +19,7 @@ from beaver_actors.core.facts import (
     JobEnqueued,
     JobFact,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -29,6 +30,8 @@ from beaver_actors.core.facts import (
     OperationAdvanced,
     OperationEnded,
     OperationStarted,
+    QueueConfigured,
+    QueueDrainStarted,
     QueuePaused,
     QueueResumed,
     ScheduleFact,
@@ -41,6 +44,7 @@ from beaver_actors.core.job import (
     DEAD_REASONS,
     ON_PARENT_FAILURE,
     UNIQUE_UNTIL,
+    WAITING,
     Backoff,
     DeadReason,
     Extras,
@@ -50,6 +54,7 @@ from beaver_actors.core.job import (
     Terms,
     Unique,
 )
+from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.operation import Operation
 from beaver_actors.core.schedule import Plan, Schedule
 from beaver_actors.core.state import State, Totals
@@ -68,7 +73,8 @@ TERMS = (
 PLAN = Plan(TERMS[2], b'{"a":1}', "0 3 * * *", None, "Europe/Berlin", "all", "cancel_old")
 
 _KINDS: dict[JobState, list[type[JobFact]]] = {
-    state: [kind for source, kind in TRANSITIONS if source is state] for state in JobState
+    state: [kind for source, kind in TRANSITIONS if source is state and kind is not JobMoved]
+    for state in JobState
 }
 _CALM = [reason for reason in DEAD_REASONS if reason != "poison"]
 """Only an attempt can poison."""
@@ -102,9 +108,16 @@ def state_after(facts: list[Fact]) -> State:
 
 def essence(
     state: State,
-) -> tuple[int, int, list[Job], list[tuple[str, bool, int]], Totals, list[Operation], dict[str, Schedule]]:
+) -> tuple[int, int, list[Job], list[tuple[object, ...]], Totals, list[Operation], dict[str, Schedule]]:
     """All of a state that is not derived, for comparison; jobs in their order."""
-    queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
+    queues: list[tuple[object, ...]] = [
+        (
+            *(queue.name, queue.paused, queue.turn, queue.draining, queue.rules, queue.bucket),
+            queue.keyless_turn,
+            {key: (one.turn, one.bucket) for key, one in queue.stored(state.time_ms).items()},
+        )
+        for queue in state.queues.values()
+    ]
     return (
         state.lsn,
         state.time_ms,
@@ -122,7 +135,8 @@ def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
     if state.lsn % 19 == 18:  # now and then, and nothing is drawn for it
         return _about_schedule(state, at_ms)
     if random.random() < 0.05:
-        return random.choice((QueuePaused, QueueResumed))(random.choice(TERMS).queue, at_ms)
+        kind = random.choice((QueuePaused, QueueResumed))
+        return _about_queue(kind, random.choice(TERMS).queue, state.lsn, at_ms)
     if not state.jobs or (random.random() < 0.35 and not is_full):
         run_at_ms = at_ms + random.choice((0, 0, -5, 1000))
         extras = _extras(state.lsn, random.choice((None, at_ms + 9)))
@@ -131,6 +145,8 @@ def _next(random: Random, state: State, at_ms: int, is_full: bool) -> Fact:
         terms = random.choice(TERMS)
         return JobEnqueued(f"job-{state.lsn}", at_ms, terms, args, run_at_ms, extras)
     job = random.choice(list(state.jobs.values()))
+    if state.lsn % 16 == 13 and job.state in WAITING:
+        return JobMoved(job.id, at_ms, TERMS[state.lsn % len(TERMS)].queue)
     return _about(random, job, random.choice(_KINDS[job.state]), at_ms)
 
 
@@ -168,8 +184,17 @@ def _extras(lsn: int, expires_at_ms: int | None) -> Extras | None:
     """Now and then a key, each job its own, or parents, there or not; nothing is drawn for it."""
     unique = None if lsn % 16 else Unique(f"key-{lsn}", UNIQUE_UNTIL[lsn % 3], 5 + lsn % 5)
     parents = (f"job-{lsn - 1}", f"job-{lsn - 3}")[: lsn % 3] if lsn % 8 == 3 else ()
-    extras = Extras(expires_at_ms, unique, parents, ON_PARENT_FAILURE[lsn % 2])
-    return None if extras[:3] == (None, None, ()) else extras
+    tenant = None if lsn % 8 < 7 or lsn < 12 else f"tenant-{lsn % 3}"
+    extras = Extras(expires_at_ms, unique, parents, ON_PARENT_FAILURE[lsn % 2], tenant)
+    return None if extras._replace(on_parent_failure="cancel") == Extras() else extras
+
+
+def _about_queue(kind: type[QueuePaused | QueueResumed], queue: str, lsn: int, at_ms: int) -> Fact:
+    """Now and then something else than what was drawn."""
+    if lsn % 4 == 0:
+        rate = Rate(1 + lsn % 3, 1000, 2)
+        return QueueConfigured(queue, at_ms, QueueRules(lsn, 1 + lsn % 9, rate, None, rate, 1 + lsn))
+    return QueueDrainStarted(queue, at_ms) if lsn % 4 == 1 else kind(queue, at_ms)
 
 
 def _about(random: Random, job: Job, kind: type[JobFact], at_ms: int) -> JobFact:

@@ -151,7 +151,12 @@ def canonical(state: State) -> tuple[object, ...]:
     """Copy what a state is made of, leaving out what is derived, for comparing states. Counts of zero are
     left out too: whether one was ever more than that is no part of the state."""
     queues = {
-        name: (queue.paused, queue.turn, {key: count for key, count in queue.counts.items() if count})
+        name: (
+            *(queue.paused, queue.turn, queue.draining, queue.rules, queue.keyless_turn),
+            astuple(queue.bucket),
+            {key: astuple(tenant) for key, tenant in queue.remembered(state.time_ms).items()},
+            {key: count for key, count in queue.counts.items() if count},
+        )
         for name, queue in state.queues.items()
     }
     jobs = [astuple(job) for job in state.jobs.values()]

@@ -25,6 +25,7 @@ from beaver_actors.core.job import (
     Terms,
     Unique,
 )
+from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.operation import OPERATION_WORDS, Wanted
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP, SCHEDULE_SOURCES, Plan
 from beaver_actors.testing.playbook import NOON_MS, Playbook
@@ -99,7 +100,15 @@ def extras(
     held_ms = durations_ms.filter(bool)
     window = st.builds(Unique, KEYS, st.just("window"), held_ms)
     unique = st.builds(Unique, KEYS, st.sampled_from(UNIQUE_UNTIL[:2]), st.none() | held_ms) | window
-    asked = st.builds(Extras, expiries_ms, st.none() | unique, parents, st.sampled_from(ON_PARENT_FAILURE))
+    asked = st.builds(
+        Extras,
+        expiries_ms,
+        st.none() | unique,
+        parents,
+        st.sampled_from(ON_PARENT_FAILURE),
+        st.none() | KEYS,
+        enqueued_in=st.none(),
+    )
     return st.none() | asked.filter(lambda extras: extras != Extras())
 
 
@@ -116,6 +125,11 @@ def plans(terms: SearchStrategy[Terms]) -> SearchStrategy[Plan]:
         kept,
     )
 
+
+limits = st.none() | st.integers(1, 3)
+rates = st.none() | st.builds(Rate, st.integers(1, 3), st.sampled_from([1, 7, 1_000]), st.integers(1, 3))
+rules = st.builds(QueueRules, st.none() | st.integers(0, 9), limits, rates, limits, rates, limits)
+"""Tight ones, so that they bind."""
 
 outcomes: SearchStrategy[o.Outcome] = st.one_of(
     st.builds(o.Succeeded, st.none() | json_texts),
@@ -143,10 +157,10 @@ def facts() -> SearchStrategy[Fact]:
         "cursor": lsns, "looked_at": lsns, "changed": lsns, "refused": lsns,
         "how": st.sampled_from(["completed", "stopped"]),
         "progress": json_texts, "result": st.none() | json_texts, "error": errors,
-        "blocked": st.booleans(),
         "schedule": names, "plan": plans(terms()), "from_ms": times_ms, "paused": st.booleans(),
         "source": st.sampled_from(SCHEDULE_SOURCES), "nominal_ms": st.none() | times_ms,
         "times": st.integers(1, 2**31),
+        "blocked": st.booleans(), "rules": rules,
     }  # fmt: skip
     reasons = {
         "JobCancelled": st.sampled_from([None, "replaced", "parent_failed"]),
@@ -204,6 +218,10 @@ def commands(
         st.builds(c.Delete, some_ids),
         st.builds(c.Pause, QUEUES),
         st.builds(c.Resume, QUEUES),
+        st.builds(c.Configure, QUEUES, rules),
+        st.builds(c.Drain, QUEUES),
+        st.builds(c.DeleteQueue, QUEUES),
+        st.builds(c.Move, QUEUES, QUEUES, st.none() | KINDS, limit=st.integers(1, 3)),
         st.builds(c.Get, job_ids),
         st.builds(c.Explain, job_ids),
         st.builds(c.List, state=st.none() | st.sampled_from(JobState), limit=st.integers(1, 5)),

@@ -31,6 +31,7 @@ from beaver_actors.core.facts import (
     JobDied,
     JobEnqueued,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -41,6 +42,9 @@ from beaver_actors.core.facts import (
     OperationAdvanced,
     OperationEnded,
     OperationStarted,
+    QueueConfigured,
+    QueueDeleted,
+    QueueDrainStarted,
     QueuePaused,
     QueueResumed,
     ScheduleFired,
@@ -48,6 +52,7 @@ from beaver_actors.core.facts import (
     ScheduleSet,
 )
 from beaver_actors.core.job import Backoff, Extras, JobError, JobState, Terms, Unique
+from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.schedule import Plan, Schedule
 from tests.journal.happenings import TERMS, happen
 
@@ -88,6 +93,10 @@ def test_every_fact_has_a_code_for_ever() -> None:
         17: "ScheduleSet",
         18: "ScheduleRemoved",
         19: "ScheduleFired",
+        20: "QueueConfigured",
+        21: "QueueDrainStarted",
+        22: "QueueDeleted",
+        23: "JobMoved",
     }
     assert set(FACT_CODES.values()) == set(FACTS) == set(get_args(Fact))
 
@@ -264,6 +273,10 @@ SAMPLES: list[Any] = [
     ScheduleSet("s", 1, Plan(Terms("k"), every_ms=1000), 1),
     ScheduleRemoved("s", 1, "undeclared"),
     ScheduleFired("s", 1, 5, "j"),
+    QueueConfigured("q", 1, QueueRules(1, 2, Rate(3, 4, 5), 6, Rate(7, 8, 9), 10)),
+    QueueDrainStarted("q", 1),
+    QueueDeleted("q", 1),
+    JobMoved("a", 1, "q"),
 ]
 
 
@@ -285,6 +298,12 @@ SAMPLES: list[Any] = [
         ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5), -1),
         ScheduleFired("s", 1, -1, "j"),
         ScheduleFired("s", 1, 1, None, "missed", 0),
+        QueueConfigured("q", 1, QueueRules(concurrency=0)),
+        QueueConfigured("q", 1, QueueRules(rate=Rate(1, 0, 1))),
+        QueueConfigured("q", 1, QueueRules(key_rate=Rate(1, 1, 1_000_001))),
+        QueueConfigured("q", 1, QueueRules(jobs_max=-1)),
+        QueueConfigured("q", 1, (1,)),  # type: ignore[arg-type]
+        JobEnqueued("job", 1, Terms("k"), b"{}", 1, Extras(concurrency_key=5)),  # type: ignore[arg-type]
     ],
 )
 def test_a_fact_that_could_not_be_read_back_is_not_written(fact: Fact) -> None:

@@ -18,8 +18,10 @@ from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_codec import (
     JOB_COLUMNS,
     STATE_CODES,
+    BucketRow,
     QueueRow,
     SnapshotHeader,
+    TenantRow,
     TrailRow,
     decode_snapshot,
     encode_snapshot,
@@ -27,7 +29,9 @@ from beaver_actors.codec.snapshot_codec import (
 from beaver_actors.core.fold import fold
 from beaver_actors.core.invariants import check
 from beaver_actors.core.job import AttemptError, Extras, Job, JobState, Trail
-from beaver_actors.core.state import Queue, State, reindex
+from beaver_actors.core.limits import Bucket
+from beaver_actors.core.queues import Queue, Tenant
+from beaver_actors.core.state import State, reindex
 from tests.journal.happenings import essence, happen
 
 
@@ -102,7 +106,10 @@ def test_columns_are_the_fields_of_the_classes() -> None:
         {*JOB_COLUMNS, *TrailRow._fields}
     )
     assert list(TrailRow._fields) == [name for name in trail if name not in JOB_COLUMNS]
-    assert [*QueueRow._fields, "counts"] == [field.name for field in fields(Queue)]
+    derived = ["tenants_waiting", "sweep_at", "counts"]
+    assert [*QueueRow._fields, *derived] == [field.name for field in fields(Queue)]
+    assert TenantRow._fields == ("key", *[field.name for field in fields(Tenant)][:2])
+    assert list(BucketRow._fields) == [field.name for field in fields(Bucket)]
     assert [field.name for field in fields(State)][:5] == ["lsn", "time_ms", "jobs", "queues", "totals"]
 
 

@@ -81,7 +81,7 @@ def test_a_job_is_shown_with_every_field() -> None:
             "run_at": AT, "max_attempts": 25, "timeout": 1800, "retention": None, "tags": [], "meta": {},
             "backoff": {"kind": "polynomial", "exponent": 4.0, "base": 15, "cap": 604800, "jitter": True},
             "expires_at": None, "unique_key": None, "unique_until": None, "unique_for": None,
-            "created_at": AT, "started_at": None, "finished_at": None, "attempt": 0,
+            "concurrency_key": None, "created_at": AT, "started_at": None, "finished_at": None, "attempt": 0,
             "rescues": 0, "fence": 0, "worker_id": None, "cancel_requested": False, "reason": None,
             "waits_for": "turn", "progress": None, "result": None, "errors": [], "lsn": 5,
         },

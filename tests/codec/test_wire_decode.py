@@ -42,7 +42,7 @@ from beaver_actors.core.job import JobState
 LIMITS = Limits()
 KNOWN = (
     "enqueue, get, explain, list, status, subscribe, unsubscribe, cancel, retry, delete, pause, resume, "
-    "operate, operations, stop, history, past, "
+    "operate, operations, stop, history, past, configure, drain, delete_queue, move, "
     "register, ready, heartbeat, report, deregister, workers, set_schedule, delete_schedule, pause_schedule, "
     "resume_schedule, trigger_schedule, schedules"
 )

@@ -22,6 +22,7 @@ from beaver_actors.core.facts import (
     JobDied,
     JobEnqueued,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -32,6 +33,9 @@ from beaver_actors.core.facts import (
     OperationAdvanced,
     OperationEnded,
     OperationStarted,
+    QueueConfigured,
+    QueueDeleted,
+    QueueDrainStarted,
     QueuePaused,
     QueueResumed,
     ScheduleFired,
@@ -39,6 +43,7 @@ from beaver_actors.core.facts import (
     ScheduleSet,
 )
 from beaver_actors.core.job import Extras, JobError, JobState, Terms, Unique
+from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.schedule import Plan
 from beaver_actors.testing.strategies import facts
 
@@ -55,10 +60,13 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
         {"job_id": "j", "kind": "k", "queue": "default", "priority": 0, "args": {"a": 1}, "run_at": AT},
     ),
     (
-        JobEnqueued("j", T, Terms("k", "q", 5, tags=("t",)), b"{}", T + 1000, Extras(T + 1000, Unique("u"))),
+        JobEnqueued(
+            "j", T, Terms("k", "q", 5, tags=("t",)), b"{}", T + 1000,
+            Extras(T + 1000, Unique("u"), concurrency_key="c"),
+        ),
         {
             "job_id": "j", "kind": "k", "queue": "q", "priority": 5, "tags": ["t"], "args": {},
-            "run_at": LATER, "expires_at": LATER, "unique_key": "u",
+            "run_at": LATER, "expires_at": LATER, "unique_key": "u", "concurrency_key": "c",
         },
     ),
     (
@@ -107,6 +115,19 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     (ScheduleFired("s", T, None, "j"), {"schedule": "s", "fired_job_id": "j"}),
     (ScheduleFired("s", T, T + 1000, None, "missed", 9),
      {"schedule": "s", "nominal_at": LATER, "reason": "missed", "times": 9}),
+    (QueueDrainStarted("q", T), {"queue": "q"}),
+    (QueueDeleted("q", T), {"queue": "q"}),
+    (JobMoved("j", T, "q"), {"job_id": "j", "queue": "q"}),
+    (
+        QueueConfigured("q", T, QueueRules(None, 3, Rate(2, 1500, 5), ageing_ms=60_000)),
+        {
+            "queue": "q",
+            "rules": {
+                "jobs_max": None, "concurrency": 3, "rate": {"limit": 2, "period": 1.5, "burst": 5},
+                "key_concurrency": None, "key_rate": None, "ageing": 60,
+            },
+        },
+    ),
 ]  # fmt: skip
 
 

@@ -27,7 +27,8 @@ from beaver_actors.core.fold import fold
 from beaver_actors.core.index import place
 from beaver_actors.core.job import WAITING, Extras, JobState, Terms
 from beaver_actors.core.outcome import Released, Succeeded
-from beaver_actors.core.state import Queue, State, advance, is_overdue
+from beaver_actors.core.queues import Queue
+from beaver_actors.core.state import State, advance, is_overdue
 from beaver_actors.testing.playbook import NOON_MS, Playbook, named
 from beaver_actors.testing.strategies import histories
 

@@ -19,6 +19,7 @@ from beaver_actors.core.facts import (
     JobEnqueued,
     JobFact,
     JobFailed,
+    JobMoved,
     JobProgressed,
     JobReleased,
     JobRescued,
@@ -40,9 +41,9 @@ LATER_MS = NOON_MS + 1
 # What the table must say, written down a second time in other words.
 MAY_MEET = {
     None: "JobEnqueued",
-    "scheduled": "JobStarted JobDied JobCancelled JobDeleted",
-    "pending": "JobStarted JobDied JobCancelled JobDeleted",
-    "blocked": "JobUnblocked JobDied JobCancelled JobDeleted",
+    "blocked": "JobUnblocked JobDied JobCancelled JobDeleted JobMoved",
+    "scheduled": "JobStarted JobDied JobCancelled JobDeleted JobMoved",
+    "pending": "JobStarted JobDied JobCancelled JobDeleted JobMoved",
     "in_flight": "JobProgressed JobCancelRequested JobCompleted JobFailed JobSnoozed JobReleased JobRescued"
     " JobDied JobCancelled",
     "completed": "JobDeleted",
@@ -65,6 +66,7 @@ FACTS: dict[type[JobFact], JobFact] = {
     JobRetried: JobRetried("job", NOON_MS, NOON_MS),
     JobDeleted: JobDeleted("job", NOON_MS, "request"),
     JobUnblocked: JobUnblocked("job", NOON_MS, NOON_MS),
+    JobMoved: JobMoved("job", NOON_MS, "another"),
 }
 
 

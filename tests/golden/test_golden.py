@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from beaver_actors.core.facts import FACTS, OPERATION_FACTS, SCHEDULE_FACTS, JobUnblocked
+from beaver_actors.core.facts import (
+    FACTS,
+    OPERATION_FACTS,
+    SCHEDULE_FACTS,
+    JobMoved,
+    JobUnblocked,
+    QueueConfigured,
+    QueueDeleted,
+    QueueDrainStarted,
+)
 from beaver_actors.core.invariants import check
 from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.recovery import open_journal
@@ -21,7 +30,15 @@ from tests.golden.script import AFTER_SNAPSHOT, BEFORE_SNAPSHOT, SETTINGS, shown
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.glob("v*"))
 CURRENT = "v1"
-NEWER = {JobUnblocked, *OPERATION_FACTS, *SCHEDULE_FACTS}
+NEWER = {
+    JobUnblocked,
+    QueueConfigured,
+    QueueDrainStarted,
+    QueueDeleted,
+    JobMoved,
+    *OPERATION_FACTS,
+    *SCHEDULE_FACTS,
+}
 """Facts that have come since."""
 EPOCHS = {"v1": 3, "v1-killed": 2}
 """The epoch of the next life."""

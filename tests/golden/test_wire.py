@@ -104,6 +104,7 @@ NEWER = {
     "explain", "operate", "operations", "stop", "history", "past",
     "set_schedule", "delete_schedule", "pause_schedule",
     "resume_schedule", "trigger_schedule", "schedules",
+    "configure", "drain", "delete_queue", "move",
 }  # fmt: skip
 """Requests that came after these files were written; the conversation of the next version will have them."""
 

@@ -11,9 +11,11 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from beaver_actors.core.commands import Enqueue, Fire, Lease, NewJob, Policy, Report, SetSchedule
 from beaver_actors.core.job import Extras, JobError, Terms, Unique
+from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.operation import Wanted
 from beaver_actors.core.outcome import (
     Crashed,
@@ -29,6 +31,8 @@ from beaver_actors.core.outcome import (
 from beaver_actors.core.retry import delay_ms
 from beaver_actors.core.schedule import Plan
 
+WAITING = ("waiting", "blocked")
+
 
 @dataclass
 class ModelJob:
@@ -42,6 +46,9 @@ class ModelJob:
     unique: Unique | None = None
     depends_on: tuple[str, ...] = ()
     on_parent_failure: str = "cancel"
+    key: str | None = None
+    asked: Terms | None = None
+    """The terms it was enqueued with."""
     stands: str = "waiting"
     """waiting, blocked, in_flight, completed, dead or cancelled."""
     attempt: int = 0
@@ -110,6 +117,105 @@ class Model:
         self.turns: dict[str, int] = {}
         self.operations: dict[str, ModelOperation] = {}
         self.schedules: dict[str, ModelSchedule] = {}
+        self.drained: set[str] = set()
+        self.rules: dict[str, QueueRules] = {}
+        self.starts: list[tuple[str, str | None, int]] = []
+        """Queue, key and time of every start."""
+        self.rated_since: dict[tuple[str, str], int] = {}
+        """By queue and name of the rate, how many starts there had been when it was set."""
+        self.key_turns: dict[tuple[str, str | None], int] = {}
+        """For keys that wait in a queue, and for jobs without one beside them: since when, or the latest
+        start."""
+
+    def rule(self, queue: str) -> QueueRules:
+        return self.rules.get(queue, QueueRules())
+
+    def keys_changed(self) -> None:
+        """To be called after every fact that changes who waits where."""
+        waiting = {
+            (job.terms.queue, job.key) for job in self.jobs.values() if job.stands in WAITING and job.key
+        }
+        for place in waiting:
+            self.key_turns.setdefault(place, self.facts)
+        queues = {queue for queue, _ in waiting}
+        for queue, key in list(self.key_turns):
+            if (queue, key) not in waiting and not (key is None and queue in queues):
+                del self.key_turns[queue, key]
+
+    def tokens(self, rate: Rate, starts: Iterable[int]) -> Fraction:
+        """What is in a bucket now that was full before these starts."""
+        tokens, last_ms = Fraction(rate.burst), 0
+        for at_ms in [*starts, self.now_ms]:
+            paid = Fraction((at_ms - last_ms) * rate.limit, rate.period_ms)
+            tokens, last_ms = min(Fraction(rate.burst), tokens + paid) - 1, at_ms
+        return tokens + 1
+
+    def limits(self, job: ModelJob) -> list[str]:
+        """The rules of its queue that leave this job no room."""
+        queue, key = job.terms.queue, job.key
+        rules, found = self.rule(queue), []
+        running = [other for other in self.running() if other.terms.queue == queue]
+        every = self.starts[self.rated_since.get((queue, "rate"), 0) :]
+        at_all = [at_ms for name, _, at_ms in every if name == queue]
+        if rules.concurrency is not None and len(running) >= rules.concurrency:
+            found.append("queue_concurrency")
+        if rules.rate is not None and self.tokens(rules.rate, at_all) < 1:
+            found.append("queue_rate")
+        if key is None:
+            return found
+        same = [other for other in running if other.key == key]
+        if rules.key_concurrency is not None and len(same) >= rules.key_concurrency:
+            found.append("key_concurrency")
+        every = self.starts[self.rated_since.get((queue, "key_rate"), 0) :]
+        own = [at_ms for name, other, at_ms in every if (name, other) == (queue, key)]
+        if rules.key_rate is not None and self.tokens(rules.key_rate, own) < 1:
+            found.append("key_rate")
+        return found
+
+    def priority(self, job: ModelJob) -> int:
+        ageing_ms = self.rule(job.terms.queue).ageing_ms
+        if ageing_ms is None:
+            return job.terms.priority
+        return min(100, job.terms.priority + (self.now_ms - job.run_at_ms) // ageing_ms)
+
+    def configure(self, queue: str, rules: QueueRules) -> None:
+        before = self.rule(queue)
+        for name in ("rate", "key_rate"):
+            if getattr(rules, name) != getattr(before, name):
+                self.rated_since[queue, name] = len(self.starts)
+        self.rules[queue] = rules
+        self.facts += 1
+
+    def move(self, queue: str, to: str, kind: str | None, limit: int) -> int | str:
+        """How many jobs were moved, or the code of the refusal."""
+        if to in self.drained:
+            return "draining"
+        if self.policy.storage_full:
+            return "storage_full"
+        most = self.rule(to).jobs_max
+        most = self.policy.queue_jobs_max if most is None else most
+        moved = 0
+        for job in sorted(self.jobs.values(), key=lambda job: -job.order):
+            if job.stands not in WAITING or job.terms.queue != queue or kind not in (None, job.terms.kind):
+                continue
+            if moved == limit:
+                break
+            if self.waiting(to) >= most:
+                return moved or "queue_full"
+            job.terms = job.terms._replace(queue=to)
+            job.said = None
+            self.facts += 1
+            moved += 1
+            self.keys_changed()
+        return moved
+
+    def forget(self, queue: str) -> None:
+        self.facts += 1
+        for known in (self.rules, self.turns):
+            known.pop(queue, None)
+        self.paused.discard(queue)
+        self.drained.discard(queue)
+        self.rated_since = {place: n for place, n in self.rated_since.items() if place[0] != queue}
 
     def state(self, job: ModelJob) -> str:
         if job.stands != "waiting":
@@ -148,10 +254,10 @@ class Model:
 
     def enqueue(self, command: Enqueue) -> str | list[tuple[str, bool]]:
         """A refusal's code, or for each job the id of the one that is there, and whether it was before."""
-        before = copy.deepcopy((self.jobs, self.facts))
+        before = copy.deepcopy((self.jobs, self.facts, self.key_turns))
         said = self.enqueue_or_stop(command)
         if isinstance(said, str):
-            self.jobs, self.facts = before
+            self.jobs, self.facts, self.key_turns = before
         return said
 
     def enqueue_or_stop(self, command: Enqueue) -> str | list[tuple[str, bool]]:
@@ -166,7 +272,7 @@ class Model:
             known = self.jobs.get(new.job_id)
             if known is not None:
                 receipts[place] = new.job_id, True
-                if (known.terms, known.args) != (new.terms, new.args):
+                if (known.asked, known.args) != (new.terms, new.args):
                     return "conflict"
                 continue
             extras = new.extras or Extras()
@@ -202,19 +308,30 @@ class Model:
                 extras.unique,
                 parents,
                 extras.on_parent_failure,
+                extras.concurrency_key,
+                new.terms,
                 "blocked" if parents else "waiting",
             )
         fresh = [job for job in self.jobs.values() if job.order > facts]
         self.facts = facts
+        for job in fresh:
+            del self.jobs[job.id]
         for job in replaced:
             self.settle(job, "cancelled", "replaced")
         for job in fresh:
             self.facts += 1
             job.order = self.facts
+            self.jobs[job.id] = job
+            self.keys_changed()
+        entered = {job.terms.queue for job in self.jobs.values() if job.order > facts}
+        if entered & self.drained:
+            return "draining"
         if self.facts > facts and self.policy.storage_full:
             return "storage_full"
         for queue, count in waited.items():
             most = self.policy.queue_jobs_max if queue else self.policy.pending_jobs_max
+            if queue is not None and self.rule(queue).jobs_max is not None:
+                most = self.rule(queue).jobs_max or 0
             if most < self.waiting(queue) > count:
                 return "queue_full"
         return [receipts[place] for place in range(len(order))]
@@ -278,7 +395,8 @@ class Model:
         turns = dict(self.turns)
 
         def rank(job: ModelJob) -> tuple[object, ...]:
-            priority, queue = job.terms.priority, job.terms.queue
+            priority, queue = self.priority(job), job.terms.queue
+            key_turn = self.key_turns.get((queue, job.key), 0)
             had = served[priority, queue]
             if queue in command.turns:
                 own = [place for place, name in enumerate(command.turns) if name == queue]
@@ -287,20 +405,24 @@ class Model:
                 turn = had, len(command.turns), queue
             else:
                 turn = had, turns.get(queue, 0), queue
-            return (-priority, *turn, job.run_at_ms, job.order)
+            return (-priority, *turn, key_turn, job.run_at_ms, job.order)
 
         while len(leased) < command.limit:
             able = [job for job in self.jobs.values() if self.may_start(job, command)]
             if not able:
                 break
             job = min(able, key=rank)
-            served[job.terms.priority, job.terms.queue] += 1
+            served[self.priority(job), job.terms.queue] += 1
             self.facts += 1
+            self.starts.append((job.terms.queue, job.key, self.now_ms))
             self.turns[job.terms.queue] = job.fence = self.facts
             job.stands, job.attempt, job.progress, job.said = "in_flight", job.attempt + 1, None, None
             job.started_ms, job.worker_id, job.lease_ms = self.now_ms, command.worker_id, command.lease_ms
             if job.terms.timeout_ms is not None:
                 job.deadline_ms = self.now_ms + job.terms.timeout_ms + self.policy.timeout_grace_ms
+            if job.key or any(queue == job.terms.queue for queue, _ in self.key_turns):
+                self.key_turns[job.terms.queue, job.key] = self.facts
+            self.keys_changed()
             leased.append((job.id, job.fence, job.attempt))
         return leased
 
@@ -311,6 +433,8 @@ class Model:
         if terms.kind not in command.kinds or terms.queue in self.paused:
             return False
         if command.queues is not None and terms.queue not in command.queues:
+            return False
+        if self.limits(job):
             return False
         suspects = [other for other in self.running() if other.rescues]
         if self.last_chance(job):
@@ -336,6 +460,7 @@ class Model:
             return found
         if self.policy.storage_full:
             found.append("storage_full")
+        found += self.limits(job)
         suspects = [other for other in self.running() if other.rescues]
         alone = self.last_chance(job) and suspects
         if job.rescues and (alone or any(self.last_chance(other) for other in suspects)):
@@ -411,6 +536,7 @@ class Model:
         finished = stands not in ("waiting", "blocked")
         job.finished_ms = self.now_ms if finished else None
         job.finished_as = self.facts
+        self.keys_changed()
 
     def cancel(self, job_id: str) -> tuple[bool, str | None]:
         """Whether it changed, and the state afterwards."""
@@ -435,6 +561,8 @@ class Model:
                 stands = "blocked"
             elif parent.stands != "completed" and job.on_parent_failure == "cancel":
                 return False, job.stands
+        if job.terms.queue in self.drained:
+            return False, self.state(job)
         if job.unique is not None:
             other = self.holder(job.unique.key)
             put_back = dataclasses.replace(job, stands="waiting", reason=None)
@@ -457,6 +585,7 @@ class Model:
                 self.settle(child, "cancelled", "parent_failed")
         del self.jobs[job_id]
         self.facts += 1
+        self.keys_changed()
         return True, None
 
     def recover(self, running: Iterable[int] | None, error: JobError) -> None:

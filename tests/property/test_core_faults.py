@@ -24,6 +24,9 @@ from beaver_actors.core import (
     families,
     fold,
     index,
+    limits,
+    queue_orders,
+    queues,
     state,
     upkeep,
     views,
@@ -60,10 +63,12 @@ FAULTS = {
         decide._take, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
     ),
     "other arguments pass for a duplicate": Fault(
-        decide._take, "known.terms != new.terms or known.args != new.args", "known.terms != new.terms"
+        decide._is_same, " and known.args == new.args", ""
     ),
     "a queue takes one job too many": Fault(
-        decide._no_room, "> policy.queue_jobs_max", "> policy.queue_jobs_max + 1"
+        decide._no_room,
+        "> queues.room_for(state, name, policy)",
+        "> queues.room_for(state, name, policy) + 1",
     ),
     "a full disk stops outcomes too": Fault(
         attempts.finish, "for report in command.reports:",
@@ -76,11 +81,39 @@ FAULTS = {
     "a parent that is needed is not kept": Fault(
         state.is_needed, "state.families.needs(job.id)", "False"
     ),
-    "priorities are upside down": Fault(choose._in_order, "sorted(lanes, reverse=True)", "sorted(lanes)"),
-    "the first queue is served before the others": Fault(
-        choose._in_order, "(state.queues[name].turn, name)", "name"
+    "priorities are upside down": Fault(
+        choose._OpenQueue.levels, "sorted(self.lanes, reverse=True)", "sorted(self.lanes)"
     ),
-    "a paused queue is served": Fault(choose._open_lanes, "or state.queues[key.queue].paused", ""),
+    "the first queue is served before the others": Fault(
+        choose._by_turn, "(state.queues[name].turn, name)", "name"
+    ),
+    "a paused queue is served": Fault(choose._open_queues, "and not queue.paused", ""),
+    "a rate forgets what was spent before": Fault(
+        limits.Bucket.spend, "self.owed_at(rate, at_ms) + rate.period_ms", "rate.period_ms"
+    ),
+    "a key that was served keeps its turn": Fault(
+        queues.Queue.moved, "elif not waited or started:", "elif not waited:"
+    ),
+    "jobs without a key keep their turn": Fault(fold._started, "queue.keyless_turn = state.lsn", "pass"),
+    "a key that may run again is not offered": Fault(
+        fold._move, "state.rings.offer(key, state.queues[job.terms.queue])", "pass"
+    ),
+    "one job too many of a queue runs": Fault(
+        queues.Queue.room, "rules.concurrency -", "rules.concurrency + 1 -"
+    ),
+    "a key's limit binds no lease but the next": Fault(
+        choose._OpenQueue._take, "self._rooms[key] = room - 1", "pass"
+    ),
+    "nobody ages": Fault(choose.effective_priority, "if ageing_ms is None", "if True"),
+    "a drained queue takes jobs": Fault(decide._drained, "and queue.draining", "and False"),
+    "a moved job asked for again is another": Fault(
+        decide._is_same, "known.extras.enqueued_in is not None", "False"
+    ),
+    "a moved job stands in both queues": Fault(fold._job_moved, "left.counts[job.state] -= 1", "pass"),
+    "a rule that is not named is taken away": Fault(
+        queue_orders.configure, "for name in command.fields", "for name in command.rules._fields"
+    ),
+    "a full queue is moved to": Fault(queue_orders.move, "if len(facts) >= room:", "if False:"),
     "two last chances at once": Fault(choose.choose, "suspects.append(job.rescues)", "pass"),
     "a last chance beside another worker's": Fault(choose.choose, "state.in_flight.values()", "()"),
     "a last chance beside another suspect": Fault(choose.bears, "not suspects", "2 not in suspects"),
@@ -122,6 +155,10 @@ FAULTS = {
 HIDDEN = {
     "a deadline is met one millisecond late",
     "a full disk stops outcomes too",
+    "a key that may run again is not offered",
+    "a key's limit binds no lease but the next",
+    "a rate forgets what was spent before",
+    "one job too many of a queue runs",
     "a last chance beside another worker's",
     "a paused queue is served",
     "a queue takes one job too many",

@@ -33,9 +33,12 @@ from beaver_actors.core.commands import (
     ON_CONFLICT,
     Cancel,
     Command,
+    Configure,
     Count,
     DeclareSchedules,
     Delete,
+    DeleteQueue,
+    Drain,
     Enqueue,
     Explain,
     Finish,
@@ -43,6 +46,7 @@ from beaver_actors.core.commands import (
     Lease,
     List,
     ListOperations,
+    Move,
     NewJob,
     Pause,
     PauseSchedule,
@@ -85,6 +89,7 @@ from beaver_actors.core.job import (
     Terms,
     Unique,
 )
+from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.operation import OPERATION_WORDS, OperationWord, Wanted
 from beaver_actors.core.outcome import (
     Crashed,
@@ -147,7 +152,15 @@ NEW_JOBS = st.builds(
     run_at_ms=SOON_MS,
     delay_ms=st.none() | SHORT_MS,
     extras=st.none()
-    | st.builds(Extras, SOON_MS, st.none() | UNIQUE, PARENTS, st.sampled_from(ON_PARENT_FAILURE)),
+    | st.builds(
+        Extras,
+        SOON_MS,
+        st.none() | UNIQUE,
+        PARENTS,
+        st.sampled_from(ON_PARENT_FAILURE),
+        st.none() | st.sampled_from("mn"),
+        enqueued_in=st.none(),
+    ),
     on_conflict=st.sampled_from(ON_CONFLICT),
 )
 WANTED = st.builds(
@@ -173,6 +186,17 @@ PLANS = st.builds(
     st.just("UTC"),
     st.sampled_from(CATCH_UP),
     st.sampled_from(OVERLAP),
+)
+LIMITS = st.none() | st.none() | st.integers(1, 2)
+RATES = st.none() | st.builds(Rate, st.integers(1, 3), st.sampled_from([1, 4, 7]), st.integers(1, 2))
+RULES = st.builds(
+    QueueRules,
+    jobs_max=st.sampled_from([None, None, 2, 5]),
+    concurrency=LIMITS,
+    rate=RATES,
+    key_concurrency=LIMITS,
+    key_rate=RATES,
+    ageing_ms=st.sampled_from([None, 1, 2]),
 )
 POLICIES = st.builds(
     Policy,
@@ -250,6 +274,19 @@ class CoreMachine(RuleBasedStateMachine):
             parents.append(f"job-{own - number}" if number else f"job-{begin + (own + 1) % 3}")
         there = [name for name in parents if name in self.model.jobs or int(name[4:]) >= begin or number > 7]
         return job._replace(extras=job.extras._replace(depends_on=tuple(dict.fromkeys(there))))
+
+    @rule(keys=st.lists(st.sampled_from(["m", "n", None]), min_size=3, max_size=6))
+    def tenants_come(self, keys: list[str | None]) -> None:
+        """Jobs that are alike but for their concurrency keys."""
+        terms = Terms(KINDS[0], QUEUES[0], timeout_ms=None)
+        extras = [None if key is None else Extras(concurrency_key=key) for key in keys]
+        self.enqueue([NewJob("", terms, b"{}", extras=one) for one in extras])
+
+    @rule(count=st.integers(2, 4))
+    def turn_by_turn(self, count: int) -> None:
+        """One job at a time is taken from where tenants wait."""
+        for _ in range(count):
+            self.lease(1, KINDS, QUEUES[:1])
 
     @rule(changed=st.booleans(), data=st.data())
     def enqueue_again(self, changed: bool, data: st.DataObject) -> None:
@@ -430,7 +467,7 @@ class CoreMachine(RuleBasedStateMachine):
             values = {name: getattr(self.model.policy, name) for name in Policy.__slots__}
             self.book.policy = self.model.policy = Policy(**values | {"storage_full": on})
             return
-        changes = (queue in self.model.paused) != on
+        changes = queue not in self.model.paused if on else queue in self.model.paused | self.model.drained
         known = queue in self.book.state.queues
         answer = self.do(Pause(queue) if on else Resume(queue))
         if not known and not on:
@@ -438,7 +475,59 @@ class CoreMachine(RuleBasedStateMachine):
             return
         assert answer.changes[0].changed == changes
         self.model.facts += changes
-        self.model.paused ^= {queue} if changes else set()
+        self.model.paused = self.model.paused | {queue} if on else self.model.paused - {queue}
+        if not on:
+            self.model.drained.discard(queue)
+
+    @rule(queue=st.sampled_from(QUEUES), rules=RULES, fields=st.sets(st.sampled_from(QueueRules._fields)))
+    def configure(self, queue: str, rules: QueueRules, fields: set[str]) -> None:
+        """Some rules of a queue are set, the others stay."""
+        before = self.model.rule(queue)
+        wanted = before._replace(**{name: getattr(rules, name) for name in fields})
+        answer = self.do(Configure(queue, rules, frozenset(fields)))
+        assert isinstance(answer, Changed)
+        assert answer.changes[0].changed == (wanted != before)
+        if wanted != before:
+            self.model.configure(queue, wanted)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def drain(self, queue: str) -> None:
+        answer = self.do(Drain(queue))
+        assert isinstance(answer, Changed)
+        assert answer.changes[0].changed == (queue not in self.model.drained)
+        self.model.facts += queue not in self.model.drained
+        self.model.drained.add(queue)
+
+    @rule(
+        queue=st.sampled_from(QUEUES),
+        to=st.sampled_from(QUEUES),
+        kind=st.none() | st.sampled_from(KINDS),
+        limit=st.integers(1, 4),
+    )
+    def move(self, queue: str, to: str, kind: str | None, limit: int) -> None:
+        known = queue in self.book.state.queues
+        answer = self.do(Move(queue, to, kind, limit=limit))
+        if queue == to or not known:
+            assert isinstance(answer, Refused)
+            assert answer.code == ("bad_request" if queue == to else "not_found")
+            return
+        expected = self.model.move(queue, to, kind, limit)
+        assert (answer.code if isinstance(answer, Refused) else answer.count) == expected
+        if isinstance(expected, int) and expected < limit:
+            full = self.book.state.queues[to].waiting if expected else 0
+            assert answer.after is None or full
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def delete_queue(self, queue: str) -> None:
+        held = [job for job in self.model.jobs.values() if job.terms.queue == queue]
+        known = queue in self.book.state.queues
+        answer = self.do(DeleteQueue(queue))
+        if held or not known:
+            assert isinstance(answer, Refused)
+            assert answer.code == ("conflict" if held else "not_found")
+            assert not held or f"holds {len(held)} jobs" in answer.message
+            return
+        self.model.forget(queue)
 
     @rule(
         name=SCHEDULES, plan=PLANS, paused=st.sampled_from([None, None, False, True]), declared=st.booleans()
@@ -706,6 +795,7 @@ def _shown(job: Job) -> dict[str, object]:
     trail = job.trail
     return {
         "order": job.order,
+        "queue": job.terms.queue,
         "state": str(job.state),
         "attempt": job.attempt,
         "rescues": job.rescues,
@@ -734,7 +824,8 @@ def _expected(model: Model, job: ModelJob) -> dict[str, object]:
         "finished_ms",
     )
     more = ("cancel_requested", "reason", "result", "progress", "errors")
-    return {"state": model.state(job)} | {name: getattr(job, name) for name in (*same, *more)}
+    where = {"state": model.state(job), "queue": job.terms.queue}
+    return where | {name: getattr(job, name) for name in (*same, *more)}
 
 
 TestCoreMachine = CoreMachine.TestCase

@@ -1,0 +1,78 @@
+"""The rules of a queue as a caller writes them: `RulesFields` from keyword arguments, rates from text."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TypeAlias, TypedDict
+
+from beaver_actors.client.errors import refused
+from beaver_actors.client.new_jobs import Duration
+from beaver_actors.codec.wire_queue_objects import RateObject, RulesFields
+from beaver_actors.core.durations import shown
+
+RateLike: TypeAlias = str | RateObject
+"""`"100/1m"`: at most 100 starts a minute; `"100/1m burst 20"`: no more than 20 of them at once."""
+
+_RATE = re.compile(r" *([0-9]{1,9}) */ *([0-9.]*) *(ms|s|m|h|d)(?: +burst +([0-9]{1,9}))? *")
+
+
+class QueueOptions(TypedDict, total=False):
+    """What can be set for a queue; None takes a rule away."""
+
+    jobs_max: int | None
+    """Waiting jobs; None: the server's own limit."""
+    concurrency: int | None
+    """Jobs that run at the same time."""
+    rate: RateLike | None
+    """Starts in a time."""
+    key_concurrency: int | None
+    """Jobs of one concurrency key that run at the same time."""
+    key_rate: RateLike | None
+    """Starts in a time, for each concurrency key."""
+    ageing: Duration | None
+    """For each such time that a job has waited, its priority counts for one more."""
+
+
+def rules_fields(options: QueueOptions) -> RulesFields:
+    """What a request carries. What is left out stays as it is.
+
+    Raises:
+        BadRequest: a rate or a duration that nobody can read.
+    """
+    fields = RulesFields()
+    for name in ("jobs_max", "concurrency", "key_concurrency"):
+        if name in options:
+            setattr(fields, name, options[name])
+    if "rate" in options:
+        fields.rate = _rate(options["rate"], "rate")
+    if "key_rate" in options:
+        fields.key_rate = _rate(options["key_rate"], "key_rate")
+    if "ageing" in options:
+        ageing = options["ageing"]
+        fields.ageing = ageing.total_seconds() if isinstance(ageing, timedelta) else ageing
+    return fields
+
+
+def parse_rate(text: str) -> RateObject:
+    """Read a rate such as `"100/1m"`, `"5/s"` or `"100/1m burst 20"`.
+
+    Raises:
+        ValueError: the text says what was expected and what came.
+    """
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f'expected a rate such as "100/1m", "5/s" or "100/1m burst 20", got {shown(text)}')
+    limit, amount, unit, burst = match.groups()
+    return RateObject(
+        limit=int(limit), period=f"{amount or 1}{unit}", burst=None if burst is None else int(burst)
+    )
+
+
+def _rate(rate: RateLike | None, name: str) -> RateObject | None:
+    if not isinstance(rate, str):
+        return rate
+    try:
+        return parse_rate(rate)
+    except ValueError as error:
+        raise refused("bad_request", f"rules.{name}: {error}") from None
