@@ -55,4 +55,4 @@ def _then(state: State, job_id: str | None, moment: Moment) -> PastReply:
     job = state.jobs.get(job_id)
     if job is None:
         return past_refused("not_found", f"job {job_id} did not exist after LSN {state.lsn}")
-    return past_job(state.lsn, views.found(state, job, policy).job)
+    return past_job(state.lsn, views.found(state, job, at_ms, policy).job)
