@@ -54,6 +54,8 @@ def check_events(case: Case) -> Iterator[Finding]:
         failures += name == "job_failed"
         yield from _cause(case, event, rescues if counted else None, failures if counted else None)
         stage, stretch, lease = LEADS_TO[name], event.stretch, fence
+        if body.get("depends_on") or body.get("blocked"):
+            stage = JobState.BLOCKED
         completed = event if name == "job_completed" else completed
 
 
@@ -71,6 +73,8 @@ def _cause(case: Case, event: Event, rescues: int | None, failures: int | None) 
         wish = "delete"
     if body.get("reason") == "replaced" and case.has_key:
         wish = None  # another one took its key
+    if body.get("reason") == "parent_failed" and any(send.job.get("depends_on") for send in case.story.sends):
+        wish = None  # it went with a job that it depends on
     if wish is not None and not case.wishes[wish].meet(-inf, event.at):
         yield case.finding("P3", f"has the event {name}, and nobody had asked for it", *entries)
     if name == DELETED and body["reason"] == "retention" and not case.rules.forgets:
