@@ -194,6 +194,10 @@ def _bring(
     made: dict[str, Fact] = {}
     if fresh:
         facts, answer = enqueue(state, Enqueue(fresh), now_ms, policy)
+        if isinstance(answer, Refused) and answer.code == "queue_full" and len(due) > 1:
+            # As many as there is room for, the oldest first; the others stay due.
+            some = due[: len(due) // 2]
+            return _bring(enqueue, state, schedule, some, before, after, now_ms, policy)
         if isinstance(answer, Refused):
             return Decision([], answer)  # nothing is on record, so they stay due
         made = {str(fact[0]): fact for fact in facts}

@@ -62,7 +62,7 @@ def _check_jobs(notes: Notes, schedule: Schedule, state: State) -> None:
 
 
 def check_schedules_finished(notes: Notes, state: State, now_ms: int) -> None:
-    """In the end nothing is due.
+    """In the end nothing is due that there is room for.
 
     Raises:
         Broken: something is, for long.
@@ -73,5 +73,12 @@ def check_schedules_finished(notes: Notes, state: State, now_ms: int) -> None:
             raise Broken("P3", None, f"schedule {name} is declared, and is not there")
         every_ms = schedule.plan.every_ms or 1
         due_ms = (schedule.through_ms // every_ms + 1) * every_ms
-        if due_ms < now_ms - LATE_MS:
+        if due_ms < now_ms - LATE_MS and _has_room(notes, state, schedule.plan.terms.queue):
             raise Broken("P3", None, f"schedule {name} is due since {due_ms}, and it is {now_ms}")
+
+
+def _has_room(notes: Notes, state: State, name: str) -> bool:
+    """Whether a job more fits into the queue; jobs that nobody runs may fill it for good."""
+    queue = state.queues.get(name)
+    waiting = 0 if queue is None else queue.waiting
+    return state.waiting < notes.policy.pending_jobs_max and waiting < notes.policy.queue_jobs_max

@@ -177,6 +177,19 @@ def test_what_does_not_fit_stays_due() -> None:
     assert come(book, 1) == Fired(1)
 
 
+def test_as_many_are_made_up_for_as_there_is_room_for() -> None:
+    """P11: a queue smaller than what was missed is filled and filled again, the oldest times first."""
+    book = with_schedule(catch_up="all")
+    book.policy = Policy(queue_jobs_max=3)
+    assert come(book, 1, 2, 3, 4, 5) == Fired(2)
+    assert fires(book) == [(1, "job", 1), (2, "job", 1)]
+    assert come(book, 1, 2, 3, 4, 5) == Fired(1)
+    assert isinstance(come(book, 4, 5), Refused)
+    book.do(Cancel(tuple(book.state.jobs)))
+    assert come(book, 4, 5) == Fired(2)
+    assert (book.state.schedules["s"].fired, book.state.schedules["s"].skipped) == (5, 0)
+
+
 def test_setting_the_same_again_changes_nothing_and_keeps_what_is_due() -> None:
     """P5: every start says again what the code says, and times that passed in between count."""
     book = with_schedule()

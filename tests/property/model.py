@@ -784,8 +784,13 @@ class Model:
             runs = [] if unfinished else due[:1]
         elif due and schedule.plan.overlap == "cancel_old":
             runs = due[-1:]
-        jobs = [names[at_ms] for at_ms in runs if names[at_ms] not in self.jobs]
-        said = self.enqueue(self.job_of(schedule, *jobs)) if jobs else []
+        cut = False
+        while True:
+            jobs = [names[at_ms] for at_ms in runs if names[at_ms] not in self.jobs]
+            said = self.enqueue(self.job_of(schedule, *jobs)) if jobs else []
+            if said != "queue_full" or len(runs) == 1:
+                break
+            runs, cut = runs[: len(runs) // 2], True
         self.jobs, self.schedules, self.facts = copy.deepcopy(before)
         if isinstance(said, str) or self.policy.storage_full:
             return said if isinstance(said, str) else "storage_full"
@@ -806,8 +811,8 @@ class Model:
             self.facts += 1
             schedule.last, schedule.jobs = names[at_ms], schedule.jobs + 1
         self.facts += runs != due and schedule.plan.overlap == "skip"
-        schedule.skipped += len(due) - len(runs)
-        schedule.through_ms = news[-1]
+        schedule.skipped += 0 if cut else len(due) - len(runs)
+        schedule.through_ms = runs[-1] if cut else news[-1]
         return len(fresh)
 
     def job_of(self, schedule: ModelSchedule, *job_ids: str) -> Enqueue:
