@@ -111,6 +111,7 @@ async def test_every_reply_has_exactly_the_documented_fields(autojump_clock: Moc
             {"type": "explain", "job_id": "a"},
             {"type": "operate", "word": "retry", "operation_id": "o", "kind": "work"},
             {"type": "operations"},
+            {"type": "move", "queue": "default", "to": "elsewhere"},
             {"type": "history", "job_id": "a"},
             {"type": "past", "lsn": 1},
             {"type": "past", "at": "9999-01-01T00:00:00Z", "job_id": "a"},
