@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def queues() -> None:
-    """See queues, stop and start them, set their limits, move their jobs."""
+    """See, stop, start and limit queues; move their jobs."""
 
 
 @queues.command("list")

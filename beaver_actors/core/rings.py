@@ -50,7 +50,10 @@ class Ring:
 
     def offer(self, key: str, queue: Queue) -> None:
         """This key takes its turn again, as far as it has pending jobs here and may run one."""
-        tenant = queue.tenants.get(key)
+        heap, tenants = self._heap, queue.tenants
+        while heap and (heap[0][1] not in self.lanes or tenants[heap[0][1]].turn != heap[0][0]):
+            heappop(heap)  # else every lease would pass by those that were served
+        tenant = tenants.get(key)
         if tenant is None or key not in self.lanes or queue.is_full(tenant):
             return
         if len(self._heap) > 2 * len(self.lanes) + SLACK:
