@@ -39,7 +39,10 @@ def status(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Show jobs by state, the queues, and what needs attention; with --at, as it was."""
+    """Show jobs by state, the queues, and what needs attention.
+
+    With --at as it was then, with --data-dir from the files alone.
+    """
     if watch:
         if when is not None or data_dir is not None:
             raise click.UsageError("--watch: follows a server as it is now")
