@@ -27,7 +27,7 @@ from beaver_actors.testing.disk import CHANGES, Fault, ProcessDied, SimulatedDis
 from tests.journal.happenings import essence, happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=8192, snapshots_kept=2)
-BATCHES = [6, 1, 14, 3, 9, 1, 1, 20, 8, 5, 12, 2]
+BATCHES = [6, 1, 14, 3, 9, 1, 1, 34, 8, 5, 12, 2]
 FACTS = happen(Random(6), sum(BATCHES))
 
 
