@@ -146,7 +146,7 @@ FAULTS = {
         state.reindex, "jobs.sort(key=lambda job: job.lsn)", "pass"
     ),
     "a pause is not explained": Fault(explain._of_its_kind, ".paused:", ".paused and False:"),
-    "a place in line counts the job itself": Fault(explain._turn, "ahead = 0", "ahead = 1"),
+    "a place in line counts the job itself": Fault(explain._turn, "(named), ahead,", "(named), ahead + 1,"),
     "a page skips a job": Fault(views.page, "job.order + 1", "job.order"),
     "back-off skips its first step": Fault(attempts._failure, "job.failures - 1", "job.failures"),
 }  # fmt: skip

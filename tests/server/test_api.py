@@ -166,7 +166,11 @@ async def test_jobs_are_listed_by_pages(autojump_clock: MockClock) -> None:
         assert second["next"] is None
         for query, message in [
             ("limit=0", "limit: expected a number from 1 to 1000, got 0"),
-            ("stat=dead", "stat: unknown parameter; there are state, queue, kind, tag, reason, limit, after"),
+            (
+                "stat=dead",
+                "stat: unknown parameter; there are state, queue, kind, tag, reason, limit, after, "
+                "error_type, created_after, created_before, finished_after, finished_before",
+            ),
         ]:
             status, body, _ = await ask(house.service, "GET", f"/api/v1/jobs?{query}")
             assert (status, body["error"]["message"]) == (400, message)
