@@ -34,7 +34,7 @@ class Due(NamedTuple):
 
     times_ms: tuple[int, ...]
     earlier: int
-    """Times before those, counted up to `COUNTED_MAX` in all."""
+    """Times before those; of a cron expression counted up to `COUNTED_MAX` in all."""
 
 
 def check_timing(cron: object, every: object, tz: object) -> tuple[str | None, int | None, str]:
@@ -94,6 +94,12 @@ def due_times(timing: Timing, after_ms: int, until_ms: int, most: int) -> Due:
     Looks back only as far as it must: a schedule that was not looked at for years costs no more than one that
     was not for a day.
     """
+    if timing.every_ms is not None:
+        every_ms = timing.every_ms
+        first, last = after_ms // every_ms + 1, until_ms // every_ms
+        begin = max(first, last + 1 - most)
+        newest_ms = tuple(number * every_ms for number in range(begin, last + 1))
+        return Due(newest_ms, max(begin - first, 0))
     stretch_ms = FIRST_STRETCH_MS
     while True:
         start_ms = max(after_ms, until_ms - stretch_ms)
