@@ -299,7 +299,7 @@ def histories(draw: st.DrawFn, max_commands: int = 20) -> list[Fact]:
     book = Playbook(c.Policy(served_kinds=served, max_rescues=draw(st.integers(1, 3))))
     any_command = commands(st.integers(0, max_commands).map("job-{}".format))
     steps = st.sampled_from(
-        ["enqueue", "enqueue", "lease", "lease", "finish", "finish", "any", "wait", "crash"]
+        ["enqueue", "enqueue", "lease", "lease", "finish", "finish", "any", "wait", "delete", "crash"]
     )
     for number, step in enumerate(draw(st.lists(steps, min_size=max_commands // 2, max_size=max_commands))):
         held = list(book.state.in_flight.values())
@@ -314,6 +314,8 @@ def histories(draw: st.DrawFn, max_commands: int = 20) -> list[Fact]:
             teller = draw(st.sampled_from([None, "w", "another"]))
             report = c.Report(job.id, job.fence, draw(outcomes), draw(dice), teller)
             book.do(c.Finish((report,), (progress,)))
+        elif step == "delete" and book.state.jobs:
+            book.do(c.Delete((draw(st.sampled_from(list(book.state.jobs))),)))
         elif step == "crash":
             book.crash(job.fence for job in held if draw(st.booleans()))
         elif step == "wait":

@@ -77,7 +77,7 @@ def test_histories_have_something_to_tell() -> None:
     """Most kinds of fact happen in a few dozen of them."""
     seen: set[str] = set()
 
-    @settings(max_examples=100, database=None)
+    @settings(max_examples=120, database=None)
     @given(strategies.histories())
     def look(facts: list[Fact]) -> None:
         seen.update(name for name, _ in named(facts))
