@@ -138,12 +138,13 @@ def enqueue(jobs: Sequence[NewJob]) -> Question[tuple[Accepted, ...]]:
         receipts = read_part(list[Receipt], ok.jobs)
         if len(receipts) != len(jobs) or ok.lsn is UNSET:
             raise ProtocolError(f"the server answered {len(receipts)} receipts for {len(jobs)} jobs")
-        # New jobs of one message have positions in a row, and `lsn` is the last of them.
+        # New jobs of one message have positions in a row, and `lsn` is the last of them; of a graph each is told.
         lsn = ok.lsn - sum(not receipt.duplicate for receipt in receipts)
         accepted: list[Accepted] = []
         for receipt in receipts:
             lsn += not receipt.duplicate
-            accepted.append(Accepted(receipt.id, receipt.duplicate, None if receipt.duplicate else lsn))
+            own = lsn if receipt.lsn is UNSET else receipt.lsn
+            accepted.append(Accepted(receipt.id, receipt.duplicate, None if receipt.duplicate else own))
         return tuple(accepted)
 
     return Question(EnqueueRequest(id="", jobs=list(jobs)), read)

@@ -113,7 +113,10 @@ def page(answer: Page) -> tuple[Raw, int | None]:
 
 def receipts(answer: Enqueued) -> list[Receipt]:
     """What has become of each job of an enqueue, in order."""
-    return [Receipt(id=job_id, duplicate=duplicate) for job_id, duplicate in answer.receipts]
+    return [
+        Receipt(id=job_id, duplicate=duplicate, lsn=UNSET if lsn is None else lsn)
+        for job_id, duplicate, lsn in answer.receipts
+    ]
 
 
 def changes(answer: Changed) -> list[ChangeObject]:

@@ -212,6 +212,13 @@ class Receipt(Struct, kw_only=True):
         ),
     ]
     duplicate: bool
+    lsn: Annotated[
+        int | UnsetType,
+        about(
+            "The position of its job_enqueued, if some jobs of the message depend on others. Else new jobs "
+            "have positions in a row, in their order, and that of the reply is the last."
+        ),
+    ] = UNSET
 
 
 class ChangeObject(Struct, kw_only=True):

@@ -42,6 +42,8 @@ class Receipt(NamedTuple):
 
     job_id: str
     duplicate: bool
+    lsn: int | None = None
+    """That of its arrival, where the order of the receipts does not tell: in a graph, whose parents come first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
-from beaver_actors.core.answers import Enqueued, Refused
+from beaver_actors.core.answers import Enqueued, Receipt, Refused
 from beaver_actors.core.commands import NewJob
 from beaver_actors.core.job import Extras
 from beaver_actors.core.state import State
@@ -56,8 +56,12 @@ def parents_first(state: State, jobs: Sequence[NewJob]) -> Refused | list[int]:
 
 
 def as_asked(order: Sequence[int], answer: Enqueued) -> Enqueued:
-    """The receipts in the order of the request."""
-    placed = dict(zip(order, answer.receipts, strict=True))
+    """The receipts in the order of the request, each with the LSN of its arrival."""
+    placed: dict[int, Receipt] = {}
+    lsn = answer.lsn - sum(not receipt.duplicate for receipt in answer.receipts)
+    for place, receipt in zip(order, answer.receipts, strict=True):
+        lsn += not receipt.duplicate
+        placed[place] = receipt if receipt.duplicate else receipt._replace(lsn=lsn)
     return Enqueued(tuple(placed[place] for place in range(len(order))), answer.lsn)
 
 

@@ -381,3 +381,15 @@ def test_families_end_with_their_jobs() -> None:
     assert book.state.families.parents() == set()
     assert isinstance(book.facts[0], JobDeleted)
     assert JobCompleted not in {type(fact) for fact in book.facts}
+
+
+def test_each_receipt_of_a_graph_tells_where_its_job_arrived() -> None:
+    """P10: parents come first in the log, whatever the order of the request; who watches a job begins there."""
+    book = Playbook()
+    enqueue(book, NewJob("known", WORK, b"{}"))
+    answer = enqueue(book, new("c", "b", "a"), NewJob("known", WORK, b"{}"), new("b", "a"), new("a"))
+    assert isinstance(answer, Enqueued)
+    told = {receipt.job_id: receipt.lsn for receipt in answer.receipts}
+    assert [receipt.job_id for receipt in answer.receipts] == ["c", "known", "b", "a"]
+    assert told == {"known": None} | {job_id: book.job(job_id).order for job_id in "abc"}
+    assert answer.lsn == book.job("c").order == 4

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from beaver_actors.core.answers import Change, Changed, Enqueued, Fired, Leased, Refused, Schedules
+from beaver_actors.core.answers import Change, Changed, Enqueued, Fired, Leased, Receipt, Refused, Schedules
 from beaver_actors.core.commands import (
     Cancel,
     DeclareSchedules,
@@ -220,7 +220,7 @@ def test_a_job_out_of_turn_leaves_the_times_as_they_are() -> None:
     for duplicate in (False, True):
         answer = book.do(TriggerSchedule("s", "by-hand"))
         assert isinstance(answer, Enqueued)
-        assert answer.receipts == (("by-hand", duplicate),)
+        assert answer.receipts == (Receipt("by-hand", duplicate),)
     book.do(ResumeSchedule("s", NOON_MS))
     come(book, 1)
     assert fires(book) == [(1, "overlap", 1)]

@@ -24,6 +24,7 @@ from beaver_actors.core.answers import (
     Operated,
     Operations,
     Page,
+    Receipt,
     Refused,
     Status,
     Ticked,
@@ -307,7 +308,9 @@ class CoreMachine(RuleBasedStateMachine):
             assert self.book.facts == []
         else:
             assert isinstance(answer, Enqueued), answer
-            assert list(answer.receipts) == expected
+            assert [receipt[:2] for receipt in answer.receipts] == expected
+            for receipt in answer.receipts:
+                assert receipt.lsn in (None, self.model.jobs[receipt.job_id].order)
             assert answer.lsn == self.model.facts
             self.follow(self.model.facts - before)
 
@@ -590,7 +593,7 @@ class CoreMachine(RuleBasedStateMachine):
             assert isinstance(answer, Refused)
             assert answer.code == said
         else:
-            assert answer.receipts[0] == (job_id, not said)
+            assert answer.receipts[0] == Receipt(job_id, not said)
 
     @rule(
         name=SCHEDULES,
