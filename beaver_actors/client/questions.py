@@ -138,7 +138,7 @@ def enqueue(jobs: Sequence[NewJob]) -> Question[tuple[Accepted, ...]]:
         receipts = read_part(list[Receipt], ok.jobs)
         if len(receipts) != len(jobs) or ok.lsn is UNSET:
             raise ProtocolError(f"the server answered {len(receipts)} receipts for {len(jobs)} jobs")
-        # New jobs of one message have positions in a row, and `lsn` is the last of them; of a graph each is told.
+        # New jobs of one message have positions in a row, and `lsn` is the last; of a graph each is told.
         lsn = ok.lsn - sum(not receipt.duplicate for receipt in receipts)
         accepted: list[Accepted] = []
         for receipt in receipts:

@@ -43,7 +43,7 @@ class Receipt(NamedTuple):
     job_id: str
     duplicate: bool
     lsn: int | None = None
-    """That of its arrival, where the order of the receipts does not tell: in a graph, whose parents come first."""
+    """That of its arrival where the order of the receipts does not tell: in a graph, parents come first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -384,7 +384,7 @@ def test_families_end_with_their_jobs() -> None:
 
 
 def test_each_receipt_of_a_graph_tells_where_its_job_arrived() -> None:
-    """P10: parents come first in the log, whatever the order of the request; who watches a job begins there."""
+    """P10: parents come first in the log, whatever the order asked for; who watches a job begins there."""
     book = Playbook()
     enqueue(book, NewJob("known", WORK, b"{}"))
     answer = enqueue(book, new("c", "b", "a"), NewJob("known", WORK, b"{}"), new("b", "a"), new("a"))
