@@ -7,16 +7,13 @@ fence of a lease can be told before the fact is written.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 from beaver_actors.core import (
     attempts,
     explain,
-    graphs,
     kin,
     operations,
     queue_orders as queues,
@@ -24,7 +21,7 @@ from beaver_actors.core import (
     upkeep,
     views,
 )
-from beaver_actors.core.answers import Change, Changed, Enqueued, Receipt, Refused
+from beaver_actors.core.answers import Change, Changed, Refused
 from beaver_actors.core.commands import (
     Cancel,
     Command,
@@ -65,13 +62,13 @@ from beaver_actors.core.facts import (
     JobCancelled,
     JobCancelRequested,
     JobDeleted,
-    JobEnqueued,
     JobRetried,
     QueuePaused,
     QueueResumed,
 )
 from beaver_actors.core.families import SETTLED_MAX
-from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
+from beaver_actors.core.intake import Intake, enqueue
+from beaver_actors.core.job import FINISHED, Job, JobState
 from beaver_actors.core.state import State
 from beaver_actors.core.unique import held_until_ms, holder
 
@@ -81,193 +78,23 @@ def decide(state: State, command: Command, now_ms: int, policy: Policy) -> Decis
     return _DECISIONS[type(command)](state, command, now_ms, policy)
 
 
-def _enqueue(state: State, command: Enqueue, now_ms: int, policy: Policy) -> Decision:
-    return _take(state, command.jobs, now_ms, policy)
-
-
 def _finish(state: State, command: Finish, now_ms: int, policy: Policy) -> Decision:
-    fresh: dict[str, NewJob] = {}
-    keys = _Keys(state, now_ms)
+    intake = Intake(state, now_ms)
 
     def take(jobs: tuple[NewJob, ...]) -> Sequence[Fact] | Refused:
         """Judge the children of one attempt, after those of others in the same command. Limits on waiting
         jobs do not hold for them: the attempt has done its work, and its job waits no longer."""
-        nonlocal fresh, keys
+        nonlocal intake
         if policy.storage_full:
             return Refused("storage_full", "the disk is full")
-        among = dict(fresh), keys.copy()
-        is_graph = any(new.extras is not None and new.extras.depends_on for new in jobs)
-        facts, answer = (_take_graph if is_graph else _take)(state, jobs, now_ms, policy, among=among)
-        if isinstance(answer, Refused):
-            return answer
-        fresh, keys = among
-        return facts
+        tried = intake.copy()
+        decision = tried.take(jobs)
+        if isinstance(decision.answer, Refused):
+            return decision.answer
+        intake = tried
+        return decision.facts
 
     return attempts.finish(state, command, now_ms, policy, take)
-
-
-def _take_graph(
-    state: State,
-    jobs: Sequence[NewJob],
-    now_ms: int,
-    policy: Policy,
-    *,
-    among: tuple[dict[str, NewJob], _Keys] | None = None,
-) -> Decision:
-    """Jobs of which some depend on others: parents first."""
-    order = graphs.parents_first(state, jobs)
-    if isinstance(order, Refused):
-        return Decision([], order)
-    ordered = [jobs[place] for place in order]
-    decision = _take(state, ordered, now_ms, policy, ordered=True, among=among)
-    if isinstance(decision.answer, Enqueued):
-        return Decision(decision.facts, graphs.as_asked(order, decision.answer))
-    return decision
-
-
-def _take(
-    state: State,
-    new_jobs: Sequence[NewJob],
-    now_ms: int,
-    policy: Policy,
-    *,
-    ordered: bool = False,
-    among: tuple[dict[str, NewJob], _Keys] | None = None,
-) -> Decision:
-    """Judge new jobs one after the other.
-
-    Args:
-        ordered: each comes after its parents.
-        among: jobs and keys that the same command has brought before, to which these are added; the limits on
-            waiting jobs do not hold then. None for none.
-    """
-    facts: list[Fact] = []
-    receipts: list[Receipt] = []
-    fresh, keys = among or ({}, _Keys(state, now_ms))
-    replaced_before = len(keys.replaced)
-    others: dict[str, str] = {}
-    jobs = state.jobs
-    for new in new_jobs:
-        job_id = new.job_id
-        known = jobs.get(job_id) or fresh.get(job_id)
-        if known is not None:
-            if not _is_same(known, new):
-                return refuse("conflict", f"job {job_id} exists with other content; use another id")
-            receipts.append(Receipt(job_id, True))
-            continue
-        _, terms, args, at_ms, delay_ms, extras, _ = new
-        if extras is not None:
-            if extras.depends_on:
-                if not ordered:
-                    return _take_graph(state, new_jobs, now_ms, policy)
-                extras = graphs.renamed(extras, others)
-            if extras.unique is not None:
-                taken = keys.take(new, extras.unique.key)
-                if isinstance(taken, Refused):
-                    return Decision([], taken)
-                if taken is not None:
-                    receipts.append(taken)
-                    others[job_id] = taken.job_id
-                    continue
-        fresh[job_id] = new
-        run_at_ms = now_ms
-        if delay_ms is not None:
-            run_at_ms = now_ms + max(delay_ms, 0)
-        elif at_ms is not None:
-            run_at_ms = max(at_ms, now_ms)
-        facts.append(JobEnqueued(job_id, now_ms, terms, args, run_at_ms, extras))
-        receipts.append(Receipt(job_id, False))
-    if facts:
-        refusal = None
-        if not among:
-            refusal = _drained(state, map(_queue_of, fresh.values()))
-            refusal = refusal or _no_room(state, fresh.values(), keys.replaced, policy)
-        if ordered and refusal is None:
-            refusal = graphs.too_many_children(state, fresh.values())
-        if refusal is not None:
-            return Decision([], refusal)
-    replaced = keys.replaced[replaced_before:]
-    if replaced:
-        # First, so that the arrivals are the last facts of the answer's LSN, one after the other.
-        facts[:0] = [JobCancelled(job.id, now_ms, "replaced") for job in replaced]
-    return Decision(facts, Enqueued(tuple(receipts), state.lsn + len(facts)))
-
-
-def _is_same(known: Job | NewJob, new: NewJob) -> bool:
-    """Whether this is the job that is there, which may have been moved to another queue since."""
-    terms = known.terms
-    if known.extras is not None and known.extras.enqueued_in is not None:
-        terms = terms._replace(queue=known.extras.enqueued_in)
-    return terms == new.terms and known.args == new.args
-
-
-class _Keys:
-    """The unique keys, as they are while the jobs of one command are judged one after the other."""
-
-    def __init__(self, state: State, now_ms: int) -> None:
-        self._state = state
-        self._now_ms = now_ms
-        self._taken: dict[str, NewJob] = {}
-        """By jobs of this command."""
-        self.replaced: list[Job] = []
-
-    def copy(self) -> _Keys:
-        """The same, to go on from."""
-        keys = _Keys(self._state, self._now_ms)
-        keys._taken, keys.replaced = dict(self._taken), list(self.replaced)
-        return keys
-
-    def take(self, new: NewJob, key: str) -> Refused | Receipt | None:
-        """What becomes of this job instead of being accepted: a refusal of them all, or the job that is there
-        already."""
-        held = self._taken.get(key) or holder(self._state.unique, key, self._now_ms)
-        if held is not None:
-            job_id = held.id if isinstance(held, Job) else held.job_id
-            if new.on_conflict == "return_existing":
-                return Receipt(job_id, True)
-            state = held.state.replace("_", " ") if isinstance(held, Job) else "of the same message"
-            if new.on_conflict == "reject" or not isinstance(held, Job) or held.state not in WAITING:
-                text = f"job {new.job_id}: its unique_key {key!r} is held by job {job_id}, which is {state}"
-                return Refused("not_unique", text)
-            self.replaced.append(held)
-        self._taken[key] = new
-        return None
-
-
-_queue_of = attrgetter("terms.queue")
-
-
-def _no_room(
-    state: State, fresh: Collection[NewJob], replaced: Collection[Job], policy: Policy
-) -> Refused | None:
-    """Why these new jobs cannot be taken now, if they cannot (P7, P11)."""
-    if policy.storage_full:
-        message = "the disk is full; running jobs can finish, new ones are refused until there is room"
-        return Refused("storage_full", message, 5_000)
-    grown = len(fresh) - len(replaced)
-    if grown > 0 and state.waiting + grown > policy.pending_jobs_max:
-        return Refused(
-            "queue_full", f"the server holds its limit of {policy.pending_jobs_max} waiting jobs", 1_000
-        )
-    if len(fresh) == 1 and not replaced:
-        more: dict[str, int] = {next(iter(fresh)).terms.queue: 1}
-    else:
-        counted = Counter(map(_queue_of, fresh))
-        counted.subtract(map(_queue_of, replaced))
-        more = counted
-    for name, count in more.items():
-        if count > 0 and count > queues.room_for(state, name, policy):
-            return queues.full(state, name, policy)
-    return None
-
-
-def _drained(state: State, names: Iterable[str]) -> Refused | None:
-    """Why one of these queues takes no new jobs, if it does not."""
-    for name in names:
-        queue = state.queues.get(name)
-        if queue is not None and queue.draining:
-            return Refused("draining", f"queue {name} is drained: it takes no new jobs until it is resumed")
-    return None
 
 
 def _cancel(state: State, command: Cancel, now_ms: int, policy: Policy) -> Decision:
@@ -391,7 +218,7 @@ def _tick(state: State, command: Tick, now_ms: int, policy: Policy) -> Decision:
 
 
 _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] = {
-    Enqueue: _enqueue,
+    Enqueue: enqueue,
     Lease: attempts.lease,
     Finish: _finish,
     Cancel: _cancel,
@@ -417,7 +244,7 @@ _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] =
     RemoveSchedule: schedules.remove_schedule,
     PauseSchedule: schedules.pause_schedule,
     ResumeSchedule: schedules.resume_schedule,
-    TriggerSchedule: partial(schedules.trigger_schedule, _enqueue),
+    TriggerSchedule: partial(schedules.trigger_schedule, enqueue),
     ListSchedules: schedules.list_schedules,
-    Fire: partial(schedules.fire, _enqueue),
+    Fire: partial(schedules.fire, enqueue),
 }

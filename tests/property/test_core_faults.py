@@ -24,6 +24,7 @@ from beaver_actors.core import (
     families,
     fold,
     index,
+    intake,
     limits,
     queue_orders,
     queues,
@@ -58,15 +59,15 @@ FAULTS = {
     "a move leaves the count of the state behind": Fault(fold._move, "counts[source] -= 1", "pass"),
     "a lease handed back uses an attempt": Fault(fold._released, "_trail(job).attempt -= 1", "pass"),
     "a rescue uses an attempt": Fault(attempts._failure, "job.failures >=", "job.attempt >="),
-    "a duplicate is not noticed": Fault(decide._take, "jobs.get(job_id) or fresh.get(job_id)", "None"),
+    "a duplicate is not noticed": Fault(intake.Intake._judge, "jobs.get(job_id) or fresh.get(job_id)", "None"),
     "a duplicate within a batch is not noticed": Fault(
-        decide._take, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
+        intake.Intake._judge, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
     ),
     "other arguments pass for a duplicate": Fault(
-        decide._is_same, " and known.args == new.args", ""
+        intake._is_same, " and known.args == new.args", ""
     ),
     "a queue takes one job too many": Fault(
-        decide._no_room,
+        intake._no_room,
         "> queues.room_for(state, name, policy)",
         "> queues.room_for(state, name, policy) + 1",
     ),
@@ -105,9 +106,9 @@ FAULTS = {
         choose._OpenQueue._take, "self._rooms[key] = room - 1", "pass"
     ),
     "nobody ages": Fault(choose.effective_priority, "if ageing_ms is None", "if True"),
-    "a drained queue takes jobs": Fault(decide._drained, "and queue.draining", "and False"),
+    "a drained queue takes jobs": Fault(intake._drained, "and queue.draining", "and False"),
     "a moved job asked for again is another": Fault(
-        decide._is_same, "known.extras.enqueued_in is not None", "False"
+        intake._is_same, "known.extras.enqueued_in is not None", "False"
     ),
     "a moved job stands in both queues": Fault(fold._job_moved, "left.counts[job.state] -= 1", "pass"),
     "a rule that is not named is taken away": Fault(
