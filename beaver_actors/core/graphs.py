@@ -96,7 +96,7 @@ def _parents(state: State, new: NewJob) -> tuple[str, ...]:
 def _check(state: State, jobs: Sequence[NewJob], first: dict[str, int]) -> Refused | None:
     edges = 0
     for place, new in enumerate(jobs):
-        if new.job_id in state.jobs or new.extras is None:
+        if new.job_id in state.jobs or new.extras is None or first[new.job_id] != place:
             continue
         edges += len(new.extras.depends_on)
         for position, parent in enumerate(new.extras.depends_on):

@@ -393,3 +393,11 @@ def test_each_receipt_of_a_graph_tells_where_its_job_arrived() -> None:
     assert [receipt.job_id for receipt in answer.receipts] == ["c", "known", "b", "a"]
     assert told == {"known": None} | {job_id: book.job(job_id).order for job_id in "abc"}
     assert answer.lsn == book.job("c").order == 4
+
+
+def test_a_job_named_twice_counts_as_it_was_named_first() -> None:
+    """P5: the second one is a duplicate, whatever parents it would have had."""
+    book = Playbook()
+    answer = enqueue(book, NewJob("a", WORK, b"{}"), new("b", "a"), new("a", "nobody"))
+    assert isinstance(answer, Enqueued)
+    assert [receipt.duplicate for receipt in answer.receipts] == [False, False, True]
