@@ -59,7 +59,9 @@ FAULTS = {
     "a move leaves the count of the state behind": Fault(fold._move, "counts[source] -= 1", "pass"),
     "a lease handed back uses an attempt": Fault(fold._released, "_trail(job).attempt -= 1", "pass"),
     "a rescue uses an attempt": Fault(attempts._failure, "job.failures >=", "job.attempt >="),
-    "a duplicate is not noticed": Fault(intake.Intake._judge, "jobs.get(job_id) or fresh.get(job_id)", "None"),
+    "a duplicate is not noticed": Fault(
+        intake.Intake._judge, "jobs.get(job_id) or fresh.get(job_id)", "None"
+    ),
     "a duplicate within a batch is not noticed": Fault(
         intake.Intake._judge, "jobs.get(job_id) or fresh.get(job_id)", "jobs.get(job_id)"
     ),
