@@ -21,7 +21,8 @@ from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.errors import ClientError, ConnectFailed, Refused
 from beaver_actors.client.new_jobs import NewJob
 from beaver_actors.client.opening import Connection, Opener
-from beaver_actors.client.questions import changes, enqueue, get, page, queue_change, set_schedule
+from beaver_actors.client.questions import changes, configure, enqueue, get, page, queue_change, set_schedule
+from beaver_actors.client.rules import QueueOptions
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.client.views import Event, Gap, JobInfo
 from beaver_actors.codec.ids import JobIds
@@ -133,7 +134,7 @@ class Customer:
                 if receipt.job_id != job.job_id:
                     oracle.returned(job, receipt.job_id)
             own = [(job, receipt) for job, receipt in pairs if receipt.job_id == job.job_id]
-            oracle.answered([job for job, _ in own], [one.duplicate for _, one in own], ok.lsn)
+            oracle.answered([job for job, _ in own], [receipt.lsn for _, receipt in own], ok.lsn)
 
     async def change(self, word: Word, job_ids: Iterable[str], patience: float = PATIENCE_SECONDS) -> None:
         """Cancel, retry or delete jobs."""
@@ -169,6 +170,13 @@ class Customer:
         request = queue_change("resume", queue).request
         while await self._ask(request, refused=refused) is None and there:  # noqa: ASYNC110  # a server is asked
             await trio.sleep(1)
+
+    async def configure(self, queue: str, rules: QueueOptions, patience: float = PATIENCE_SECONDS) -> None:
+        """Set rules that are never changed. From the answer on they hold for every start."""
+        ok = await self._ask(configure(queue, rules).request, patience)
+        if ok is not None:
+            assert isinstance(ok.lsn, int)
+            self.around.oracle.notes.rules.setdefault(queue, (rules, ok.lsn))
 
     async def set_schedule(self, schedule: NewScheduleObject, patience: float = PATIENCE_SECONDS) -> None:
         """Ask for a schedule. It may be set as long as there is no answer, and for good after that."""

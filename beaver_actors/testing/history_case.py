@@ -53,7 +53,8 @@ class Case:
         self.rules = rules
         self.possible = story.possible()
         self.granted = story.granted()
-        self.has_key = any(send.job.get("unique_key") for send in story.sends)
+        self._has_key = any(send.job.get("unique_key") for send in story.sends)
+        self._has_parents = any(send.job.get("depends_on") for send in story.sends)
         self.wishes = {wish: story.wishes(wish) for wish in WISHES}
         self.forgotten = rules.forgets or any(
             event.body["event"] == "job_deleted" and event.body["reason"] == "retention"
@@ -63,6 +64,11 @@ class Case:
     def finding(self, promise: str, message: str, *entries: int) -> Finding:
         """A finding about this job."""
         return Finding(promise, self.job_id, message, entries)
+
+    def had_cause(self, reason: object) -> bool:
+        """Whether it may have been cancelled for this reason with nobody asking: another one took its key, or
+        a parent failed."""
+        return (reason == "replaced" and self._has_key) or (reason == "parent_failed" and self._has_parents)
 
     def gone(self, after: float, before: float) -> bool:
         """Whether it may have been deleted between these times, so that what was told may be of two jobs."""

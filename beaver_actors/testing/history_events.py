@@ -71,8 +71,8 @@ def _cause(case: Case, event: Event, rescues: int | None, failures: int | None) 
     wish = CAUSES.get(name)
     if name == DELETED and body["reason"] == "request":
         wish = "delete"
-    if body.get("reason") == "replaced" and case.has_key:
-        wish = None  # another one took its key
+    if case.had_cause(body.get("reason")):
+        wish = None
     if body.get("reason") == "parent_failed" and any(send.job.get("depends_on") for send in case.story.sends):
         wish = None  # it went with a job that it depends on
     if wish is not None and not case.wishes[wish].meet(-inf, event.at):

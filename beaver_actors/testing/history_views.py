@@ -136,8 +136,8 @@ def _views(case: Case) -> Iterator[Finding]:
         event = case.all_events.get(read.job["lsn"])
         if event is not None:
             yield from _against_event(case, read, event)
-        if read.job.get("reason") == "replaced" and case.has_key:
-            continue  # another one took its key
+        if case.had_cause(read.job.get("reason")):
+            continue
         if read.job["state"] == JobState.CANCELLED and not case.wishes["cancel"].meet(-inf, read.answered):
             yield case.finding("P3", "is cancelled, and nobody had asked for it", read.entry)
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import trio
 
 from beaver_actors.client.new_jobs import NewJob, new_job
+from beaver_actors.client.rules import QueueOptions
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.core.job import UNIQUE_UNTIL
 from beaver_actors.execute.app import App
@@ -23,6 +24,8 @@ from beaver_actors.execute.context import Context, Reject, Retry, Snooze
 from beaver_actors.testing.customer import PATIENCE_SECONDS, Customer, Surroundings, Word
 
 QUEUES: Final = ("default", "mail", "low")
+LIMITED: Final = "low"
+"""The queue that may have limits."""
 
 
 def simulated_app(die: Callable[[], None]) -> App:
@@ -91,6 +94,8 @@ class Stage(Surroundings):
     """Jobs yet to be sent that kill their process."""
     schedules: list[NewScheduleObject] = field(default_factory=list)
     """Schedules that every program asks for."""
+    rules: QueueOptions = field(default_factory=QueueOptions)
+    """What every program sets for the queue that has limits."""
     closing: bool = False
     """No program begins anything new: what is left to do gets done in peace."""
 
@@ -115,6 +120,8 @@ class Program(Customer):
             await self.begin(nursery)
             for schedule in self._stage.schedules:
                 await self.set_schedule(schedule)
+            if self._stage.rules:
+                await self.configure(LIMITED, self._stage.rules)
             while wishes and not self._stage.closing:
                 await trio.sleep(self._random.expovariate(pace))
                 await self._wish()
@@ -176,6 +183,15 @@ class Program(Customer):
         key = random.choice(("k", "l"))
         return {"unique_key": key, "unique_until": until, "unique_for": held, "on_conflict": conflict}
 
+    def _parents(self) -> dict[str, Any]:
+        """One or two of the latest jobs to wait for; none that nobody can run, so the wait has an end."""
+        random = self._random
+        latest = [str(job.id) for job in self._stage.known[-4:] if job.kind != "nobody"]
+        if not latest:
+            return {}
+        parents = sorted({random.choice(latest) for _ in range(random.randint(1, 2))})
+        return {"depends_on": parents, "on_parent_failure": random.choice(("cancel", "cancel", "continue"))}
+
     def _new_job(self) -> NewJob:
         random, stage = self._random, self._stage
         self._made += 1
@@ -191,6 +207,10 @@ class Program(Customer):
             options["backoff"] = [0.5, 2]
         if random.random() < 0.15:
             options |= self._key()
+        if random.random() < 0.15:
+            options |= self._parents()
+        if options["queue"] == LIMITED and random.random() < 0.7:
+            options["concurrency_key"] = random.choice(("k", "l"))
         if stage.killers and random.random() < 0.1:
             stage.killers -= 1
             return self._remember(new_job("killer", {}, id=job_id, **options))

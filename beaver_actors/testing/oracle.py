@@ -79,35 +79,35 @@ class Oracle:
         """An enqueue leaves a client. Call it for each sending, repeated ones too, before the bytes go."""
         self.notes.sent(jobs)
 
-    def answered(self, jobs: Sequence[NewJob], duplicates: Sequence[bool], lsn: int) -> None:
+    def answered(self, jobs: Sequence[NewJob], arrivals: Sequence[int | None], lsn: int) -> None:
         """An enqueue was granted.
 
         Args:
             jobs: as sent.
-            duplicates: of each job's receipt.
+            arrivals: for each job the LSN of its arrival, by its receipt; None for a duplicate.
             lsn: of the answer.
         """
         self.notes.hear(lsn, "the answer to an enqueue")
         self.notes.batches.pop(batch_of(jobs), None)
-        order = lsn - list(duplicates).count(False)
-        for job, duplicate in zip(jobs, duplicates, strict=True):
+        for job, order in zip(jobs, arrivals, strict=True):
             known = self.notes.known(job.job_id, "was acknowledged")
             known.open -= 1
-            order += not duplicate
-            there = lsn if duplicate else order
+            there = lsn if order is None else order
             if known.gone >= there:
                 continue  # the answer was long on its way: the job is deleted by now
             if known.acknowledged is not None and not self.notes.may_be_gone(known):
                 # The answer to the first may come after the answer to its duplicate.
-                if not duplicate and (order > known.acknowledged_lsn or known.order not in (None, order)):
+                if order is not None and (
+                    order > known.acknowledged_lsn or known.order not in (None, order)
+                ):
                     raise Broken("P5", job.job_id, "was acknowledged before, and is taken a second time")
                 if known.acknowledged != (job.terms, job.args):
                     raise Broken("P5", job.job_id, "passed for a duplicate with other content")
-            if duplicate and known.sent == 1:
+            if order is None and known.sent == 1:
                 raise Broken("P5", job.job_id, "is called a duplicate, but was sent once")
             if there >= known.acknowledged_lsn:
                 known.acknowledged, known.acknowledged_lsn = (job.terms, job.args), there
-            if not duplicate:
+            if order is not None:
                 known.arrive(order, replaceable=self.notes.retention)
 
     def refused(self, jobs: Iterable[NewJob], code: str, retry_after: float | None = None) -> None:
@@ -312,12 +312,13 @@ class Oracle:
                 known.lease = lsn
             if known.lease is not None and event.get("fence", known.lease) != known.lease:
                 raise Broken("P4", job_id, f"has {name} under fence {event['fence']}, not {known.lease}")
-        known.stage, known.stage_lsn = LEADS_TO[fact], lsn
+        blocked = event.get("depends_on") or event.get("blocked")
+        known.stage, known.stage_lsn = JobState.BLOCKED if blocked else LEADS_TO[fact], lsn
 
     def _learn_event(self, known: Known, event: Event) -> None:
         job_id, lsn, fact = event["job_id"], event["lsn"], FACTS[event["event"]]
-        replaced = event.get("reason") == "replaced" and known.may_be_replaced(self.notes.replacing)
-        if fact in WISHES and WISHES[fact] not in known.asked and not replaced:
+        follows = fact is JobCancelled and known.had_cause(event.get("reason"), self.notes.replacing)
+        if fact in WISHES and WISHES[fact] not in known.asked and not follows:
             raise Broken("P3", job_id, f"has the event {event['event']}, and nobody asked for it")
         if fact is JobDeleted and not (
             "delete" in known.asked if event["reason"] == "request" else self.notes.retention

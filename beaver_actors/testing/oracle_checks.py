@@ -6,6 +6,8 @@ changes nothing; it is called very often and looks at each job once.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from beaver_actors.core.job import FINISHED, WAITING, Job, JobState
 from beaver_actors.core.outcome import Crashed, Outcome, Rejected, Succeeded
 from beaver_actors.core.state import State
@@ -31,7 +33,10 @@ def check_state(notes: Notes, state: State) -> None:
         if job.unique not in known.unique:
             raise Broken("P3", job.id, f"is there with {job.unique}, and was sent with {known.unique}")
         _check_job(notes, known, job)
+        if job.depends_on:
+            _check_parents(notes, job, state)
     _check_keys(state)
+    _check_limits(notes, state)
     for job_id, known in notes.jobs.items():
         if known.acknowledged is not None and job_id not in state.jobs and not notes.may_be_gone(known):
             raise Broken("P3", job_id, "was acknowledged, and is lost")
@@ -83,6 +88,37 @@ def _check_keys(state: State) -> None:
             held[unique.key] = job.id
 
 
+def _check_limits(notes: Notes, state: State) -> None:
+    """No more jobs run than a queue allows, of those that started since it was told so."""
+    for name, (rules, lsn) in notes.rules.items():
+        own = [job for job in state.jobs.values() if job.terms.queue == name and job.fence > lsn]
+        running = Counter(job.concurrency_key for job in own if job.state is JobState.IN_FLIGHT)
+        most, of_key = rules.get("concurrency"), rules.get("key_concurrency")
+        if most is not None and running.total() > most:
+            raise Broken("P11", None, f"queue {name} runs {running.total()} jobs, and allows {most}")
+        for key, count in running.items():
+            if key is not None and of_key is not None and count > of_key:
+                raise Broken("P11", None, f"queue {name} runs {count} jobs of {key}, and allows {of_key}")
+
+
+def _check_parents(notes: Notes, job: Job, state: State) -> None:
+    """A blocked job waits for one that has yet to end, and none has run before its parents were done."""
+    parents = [state.jobs[parent] for parent in job.depends_on if parent in state.jobs]
+    strict = job.on_parent_failure == "cancel"
+    if job.state is JobState.BLOCKED:
+        if strict and any(parent.state in (DEAD, CANCELLED) for parent in parents):
+            raise Broken("P3", job.id, "is blocked, and a parent of it has failed")
+        if all(parent.state in FINISHED for parent in parents):
+            raise Broken("P3", job.id, "is blocked, and its parents have ended")
+    elif job.fence and strict:
+        for parent in parents:
+            # Under the id of one that was deleted there may be another.
+            known = notes.jobs[parent.id]
+            same = not (known.gone or notes.may_be_gone(known) or "delete" in known.asked)
+            if same and parent.state is not COMPLETED:
+                raise Broken("P3", job.id, f"has run, and its parent {parent.id} is {parent.state}")
+
+
 def _check_job(notes: Notes, known: Known, job: Job) -> None:
     """One job that is there."""
     if known.open <= 0 and known.acknowledged is None:
@@ -124,8 +160,8 @@ def _check_cause(notes: Notes, known: Known, job: Job) -> None:
             text = f"completed with {result_of(job)!r} under fence {job.fence}, whose handler told {ended}"
             raise Broken("P4", job.id, text)
     elif job.state is CANCELLED:
-        replaced = job.trail is not None and job.trail.reason == "replaced"
-        if "cancel" not in known.asked and not (replaced and known.may_be_replaced(notes.replacing)):
+        reason = None if job.trail is None else job.trail.reason
+        if "cancel" not in known.asked and not known.had_cause(reason, notes.replacing):
             raise Broken("P3", job.id, "is cancelled, and nobody asked for it")
     elif job.state is DEAD:
         _check_death(notes, known, job, ended)

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from beaver_actors.client.rules import QueueOptions
 from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.commands import NewJob, Policy
-from beaver_actors.core.job import FINISHED, Job, JobState, Terms, Unique
+from beaver_actors.core.job import FINISHED, Job, JobState, OnParentFailure, Terms, Unique
 from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.schedule import Plan, fire_id
 
@@ -48,6 +49,8 @@ class Known:
     """The ids it was sent with, if always the same."""
     unique: set[Unique | None] = field(default_factory=set)
     """The keys that it was ever sent with."""
+    rules: set[OnParentFailure] = field(default_factory=set)
+    """What it was ever sent with for the failure of its parents; empty if it has none."""
     acknowledged: Content | None = None
     acknowledged_lsn: int = 0
     """The job was there at this LSN."""
@@ -79,6 +82,12 @@ class Known:
     def may_be_replaced(self, replacing: set[str]) -> bool:
         """Whether another may have taken its key. `replacing`: keys of those that would."""
         return any(unique is not None and unique.key in replacing for unique in self.unique)
+
+    def had_cause(self, reason: object, replacing: set[str]) -> bool:
+        """Whether it may have been cancelled for this reason with nobody asking. `replacing`: as above."""
+        if reason == "replaced":
+            return self.may_be_replaced(replacing)
+        return reason == "parent_failed" and "cancel" in self.rules
 
     def begun(self, job: Job) -> int:
         """Executions of this very job."""
@@ -130,6 +139,8 @@ class Notes:
     """Those that must be."""
     begins: dict[str, int] = field(default_factory=dict)
     """For each schedule, the number of its times before it was there."""
+    rules: dict[str, tuple[QueueOptions, int]] = field(default_factory=dict)
+    """For each queue what was set for it, and the LSN from which on that holds."""
     replacing: set[str] = field(default_factory=set)
     """Unique keys of jobs that were to replace others."""
     fences: dict[int, str] = field(default_factory=dict)
@@ -182,6 +193,8 @@ class Notes:
                 known.batch = batch if known.sent == 0 or known.batch == batch else ()
             unique = None if job.extras is None else job.extras.unique
             known.unique.add(unique)
+            if job.extras is not None and job.extras.depends_on:
+                known.rules.add(job.extras.on_parent_failure)
             if unique is not None and job.on_conflict == "replace":
                 self.replacing.add(unique.key)
             known.sent += 1

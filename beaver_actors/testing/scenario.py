@@ -13,6 +13,7 @@ from random import Random
 import msgspec
 import trio
 
+from beaver_actors.client.rules import QueueOptions
 from beaver_actors.codec.wire_decode import Limits as WireLimits
 from beaver_actors.codec.wire_schedules import read_schedule
 from beaver_actors.config import Config
@@ -129,6 +130,7 @@ class Scenario:
             known=[],
             history=server.history,
             schedules=asked,
+            rules=_draw_rules(Random(self.random.getrandbits(64))),
             killers=self.random.choice((0, 0, 1, 2)),
         )
 
@@ -201,6 +203,19 @@ class Scenario:
 
 SCHEDULE_SEEDS = 1 << 40
 """Schedules are drawn for themselves: seeds without one bring what they always brought."""
+
+
+def _draw_rules(random: Random) -> QueueOptions:
+    """Limits of the one queue that has some; mostly none."""
+    return random.choice(
+        (
+            QueueOptions(),
+            QueueOptions(),
+            QueueOptions(concurrency=2),
+            QueueOptions(key_concurrency=1, rate="20/1s"),
+            QueueOptions(concurrency=3, key_concurrency=1, ageing=5),
+        )
+    )
 
 
 def _with_schedule(config: Config, random: Random) -> Config:

@@ -185,6 +185,13 @@ WANTED = st.builds(
     state=st.sampled_from([JobState.DEAD, JobState.CANCELLED]),
     queue=st.none() | QUEUES,
     kind=st.none() | KINDS,
+    tag=st.none() | names,
+    reason=st.none() | st.sampled_from(["rejected", "poison"]),
+    error_type=st.none() | names,
+    created_after_ms=st.none() | times_ms,
+    created_before_ms=st.none() | times_ms,
+    finished_after_ms=st.none() | times_ms,
+    finished_before_ms=st.none() | times_ms,
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -105,8 +106,7 @@ class Rehearsal:
         granted = answer["type"] == "ok"
         if isinstance(letter.command, Enqueue):
             if granted:
-                duplicates = [receipt["duplicate"] for receipt in answer["jobs"]]
-                self.oracle.answered(letter.command.jobs, duplicates, answer["lsn"])
+                self.oracle.answered(letter.command.jobs, _arrivals(answer), answer["lsn"])
             else:
                 self.oracle.refused(letter.command.jobs, answer["code"], answer["retry_after"])
         elif kind in WISHES and granted:
@@ -313,3 +313,10 @@ def rehearsals(*, retention: bool | None = None) -> st.SearchStrategy[Rehearsal]
     """
     either = st.booleans() if retention is None else st.just(retention)
     return st.builds(rehearse, st.integers(0, 2**32), st.integers(1, 120), either)
+
+
+def _arrivals(answer: dict[str, Any]) -> list[int | None]:
+    """For each receipt the LSN of its job's arrival; None for a duplicate."""
+    receipts, lsn = answer["jobs"], answer["lsn"]
+    fresh = count(lsn + 1 - sum(not receipt["duplicate"] for receipt in receipts))
+    return [None if receipt["duplicate"] else receipt.get("lsn", next(fresh)) for receipt in receipts]

@@ -325,7 +325,7 @@ def test_nothing_is_told_of_a_job_that_nobody_sent() -> None:
     enqueued = JobEnqueued("a", NOON_MS, Terms("work"), b"{}", NOON_MS)
     caught("P3", "nobody sent it", lambda: oracle.began("a", 1, 1))
     caught("P3", "nobody sent it", lambda: oracle.shown(view))
-    caught("P3", "nobody sent it", lambda: oracle.answered([job], [False], 1))
+    caught("P3", "nobody sent it", lambda: oracle.answered([job], [1], 1))
     caught("P3", "nobody sent it", lambda: oracle.fact("carl", 1, enqueued))
 
 
@@ -334,16 +334,16 @@ def test_repeating_is_harmless_and_conflicts_are_told() -> None:
     a, other = NewJob("a", Terms("work"), b"{}"), NewJob("a", Terms("work"), b'{"n":1}')
     oracle = Oracle()
     oracle.sent([a])
-    caught("P5", "is called a duplicate, but was sent once", lambda: oracle.answered([a], [True], 1))
+    caught("P5", "is called a duplicate, but was sent once", lambda: oracle.answered([a], [None], 1))
     oracle = Oracle()
     oracle.sent([a])
     oracle.sent([a])
-    oracle.answered([a], [True], 3)
-    oracle.answered([a], [False], 2)  # the first answer comes last
+    oracle.answered([a], [None], 3)
+    oracle.answered([a], [2], 2)  # the first answer comes last
     oracle.sent([a])
-    caught("P5", "is taken a second time", lambda: oracle.answered([a], [False], 5))
+    caught("P5", "is taken a second time", lambda: oracle.answered([a], [5], 5))
     oracle.sent([other])
-    caught("P5", "passed for a duplicate with other content", lambda: oracle.answered([other], [True], 6))
+    caught("P5", "passed for a duplicate with other content", lambda: oracle.answered([other], [None], 6))
     oracle.sent([other])
     oracle.refused([other], "conflict")
     oracle = Oracle()
