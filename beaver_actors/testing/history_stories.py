@@ -225,7 +225,7 @@ def _take_sends(stories: Stories, number: int, call: Call) -> None:
         if job_id is None:
             stories.nameless += code is None
             continue
-        arrived = order if duplicate is False and "lsn" in answer else None
+        arrived = receipt.get("lsn", order) if receipt and not duplicate and "lsn" in answer else None
         send = Send(number, call.invoked, answered, job, code, duplicate, arrived)
         stories.story(job_id).sends.append(send)
 

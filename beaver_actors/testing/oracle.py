@@ -97,9 +97,7 @@ class Oracle:
                 continue  # the answer was long on its way: the job is deleted by now
             if known.acknowledged is not None and not self.notes.may_be_gone(known):
                 # The answer to the first may come after the answer to its duplicate.
-                if order is not None and (
-                    order > known.acknowledged_lsn or known.order not in (None, order)
-                ):
+                if order is not None and (order > known.acknowledged_lsn or known.order not in (None, order)):
                     raise Broken("P5", job.job_id, "was acknowledged before, and is taken a second time")
                 if known.acknowledged != (job.terms, job.args):
                     raise Broken("P5", job.job_id, "passed for a duplicate with other content")

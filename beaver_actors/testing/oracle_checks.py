@@ -61,7 +61,7 @@ def check_finished(notes: Notes, state: State, now_ms: int) -> None:
             ran = notes.jobs[job.id].begun(job) or job.state is CANCELLED or expired or given_up
             if notes.handlers and not ran:
                 raise Broken("P3", job.id, f"is {job.state}, and was never executed")
-        elif not (
+        elif not (job.state is JobState.BLOCKED and waits_for_another(job, state)) and not (
             job.state in WAITING
             and (
                 job.run_at_ms > now_ms
@@ -70,6 +70,11 @@ def check_finished(notes: Notes, state: State, now_ms: int) -> None:
             )
         ):
             raise Broken("P3", job.id, f"is {job.state} in the end, and nothing explains it")
+
+
+def waits_for_another(job: Job, state: State) -> bool:
+    """Whether a parent of this job is there and has yet to end, which then needs an explanation."""
+    return any(parent in state.jobs and state.jobs[parent].state not in FINISHED for parent in job.depends_on)
 
 
 def _check_keys(state: State) -> None:

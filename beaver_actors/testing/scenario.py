@@ -29,6 +29,7 @@ from beaver_actors.testing.load import QUEUES, Program, Stage
 from beaver_actors.testing.machine import Death, Machine
 from beaver_actors.testing.network import SimulatedNetwork
 from beaver_actors.testing.oracle import Broken
+from beaver_actors.testing.oracle_checks import waits_for_another
 from beaver_actors.testing.report import Report
 from beaver_actors.testing.sabotage import Saboteur
 from beaver_actors.testing.server import Server, leaves
@@ -183,10 +184,12 @@ class Scenario:
         self.server.orders.drain.set()
 
     def _quiet(self) -> bool:
-        served = self.server.executor.kinds
+        served, state = self.server.executor.kinds, self.server.state
         return self.server.open and all(
-            job.state in FINISHED or (job.state is JobState.PENDING and job.terms.kind not in served)
-            for job in self.server.state.jobs.values()
+            job.state in FINISHED
+            or (job.state is JobState.PENDING and job.terms.kind not in served)
+            or (job.state is JobState.BLOCKED and waits_for_another(job, state))
+            for job in state.jobs.values()
         )
 
     def _tell(self, stage: Stage) -> None:
