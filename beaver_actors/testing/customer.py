@@ -21,17 +21,30 @@ from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.errors import ClientError, ConnectFailed, Refused
 from beaver_actors.client.new_jobs import NewJob
 from beaver_actors.client.opening import Connection, Opener
-from beaver_actors.client.questions import changes, configure, enqueue, get, page, queue_change, set_schedule
+from beaver_actors.client.questions import (
+    JobFilter,
+    changes,
+    configure,
+    enqueue,
+    get,
+    operate,
+    operations,
+    page,
+    queue_change,
+    set_schedule,
+)
 from beaver_actors.client.rules import QueueOptions
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.client.views import Event, Gap, JobInfo
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import ListRequest, Ok, Request
+from beaver_actors.codec.wire import ListRequest, Ok, OperateRequest, Request
 from beaver_actors.codec.wire_decode import Form, Limits
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
+from beaver_actors.codec.wire_operations import start_operation
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.codec.wire_schedules import new_schedule
 from beaver_actors.core.commands import NewJob as CoreJob
+from beaver_actors.core.operation import OperationWord
 from beaver_actors.testing.determinism import Trace
 from beaver_actors.testing.history import History
 from beaver_actors.testing.network import SimulatedNetwork
@@ -177,6 +190,31 @@ class Customer:
         if ok is not None:
             assert isinstance(ok.lsn, int)
             self.around.oracle.notes.rules.setdefault(queue, (rules, ok.lsn))
+
+    async def operate(
+        self, word: OperationWord, operation_id: str, wanted: JobFilter, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        """Have all jobs that fit retried or deleted, in the background."""
+        sweeps, question = self.around.oracle.sweeps, operate(word, operation_id, wanted)
+        assert isinstance(question.request, OperateRequest)
+        meant = start_operation(question.request, _NO_IDS).wanted
+
+        def tell() -> None:
+            sweeps.sent(operation_id, word, meant)
+
+        def refused(refusal: Refused) -> None:
+            sweeps.answered(None, operation_id)
+
+        ok = await self._ask(question.request, patience, tell, refused)
+        if ok is not None:
+            sweeps.answered(question.read(ok), operation_id)
+
+    async def look_at_operations(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Have all operations shown."""
+        question = operations()
+        ok = await self._ask(question.request, patience)
+        for info in () if ok is None else question.read(ok):
+            self.around.oracle.sweeps.shown(info)
 
     async def set_schedule(self, schedule: NewScheduleObject, patience: float = PATIENCE_SECONDS) -> None:
         """Ask for a schedule. It may be set as long as there is no answer, and for good after that."""

@@ -62,6 +62,7 @@ def check(history: History | Iterable[Entry], rules: Rules | None = None) -> lis
             if strays <= stories.nameless:
                 continue  # one of those whose ids the server chose and nobody was told
         _take_schedule(story, rules)
+        _take_operations(story, stories)
         case = Case(story, stories, rules)
         found += [*check_views(case), *check_events(case), *check_runs(case)]
     violations = [Violation(*finding) for finding in found]
@@ -76,6 +77,19 @@ def _take_schedule(story: Story, rules: Rules) -> None:
         story.sends.append(Send(0, -inf, inf, job, None, None, None))
         if cancels:
             story.asks["cancel"].append(Ask(0, -inf, inf, None, None))
+
+
+def _take_operations(story: Story, stories: Stories) -> None:
+    """An operation may retry or delete any job that fits, whenever it comes to it."""
+    for number, call in stories.operations:
+        kind, queue, tag = (call.request.get(name) for name in ("kind", "queue", "tag"))
+        for send in story.sends:
+            job = send.job
+            own = job.get("queue") or "default"
+            if kind in (None, job["kind"]) and queue in (None, own) and tag in (None, *job.get("tags", ())):
+                asked = Ask(number, call.invoked, inf, None, None)
+                story.asks[call.request["word"]].append(asked)
+                break
 
 
 def explain(history: History | Sequence[Entry], violations: Iterable[Violation]) -> str:

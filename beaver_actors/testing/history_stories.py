@@ -139,6 +139,8 @@ class Stories:
     jobs: dict[str, Story] = field(default_factory=dict)
     events: dict[int, Event] = field(default_factory=dict)
     """By LSN, as first seen."""
+    operations: list[tuple[int, Call]] = field(default_factory=list)
+    """Requests to retry or delete many jobs that were, or may have been, carried out."""
     nameless: int = 0
     """Jobs that were sent without an id, and got no answer that tells it."""
 
@@ -186,7 +188,9 @@ def _take_call(
     def read(job: dict[str, Any], job_id: str) -> None:
         stories.story(job_id).reads.append(Read(number, call.invoked, answered, job))
 
-    if kind == "enqueue":
+    if kind == "operate" and (granted or not answer):
+        stories.operations.append((number, call))
+    elif kind == "enqueue":
         _take_sends(stories, number, call)
     elif kind in WISHES:
         changes = answer["changes"] if granted else [None] * len(request["job_ids"])

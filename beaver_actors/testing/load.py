@@ -16,14 +16,18 @@ from typing import Any, Final
 import trio
 
 from beaver_actors.client.new_jobs import NewJob, new_job
+from beaver_actors.client.questions import JobFilter
 from beaver_actors.client.rules import QueueOptions
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.core.job import UNIQUE_UNTIL
+from beaver_actors.core.operation import OPERATION_WORDS, OperationWord
 from beaver_actors.execute.app import App
 from beaver_actors.execute.context import Context, Reject, Retry, Snooze
 from beaver_actors.testing.customer import PATIENCE_SECONDS, Customer, Surroundings, Word
 
 QUEUES: Final = ("default", "mail", "low")
+SWEEPS: Final = 0.04
+"""Of what a program asks for, in simulations with operations."""
 LIMITED: Final = "low"
 """The queue that may have limits."""
 
@@ -96,6 +100,8 @@ class Stage(Surroundings):
     """Schedules that every program asks for."""
     rules: QueueOptions = field(default_factory=QueueOptions)
     """What every program sets for the queue that has limits."""
+    sweeps: bool = False
+    """Whether programs have all jobs of a kind retried or deleted, now and then."""
     closing: bool = False
     """No program begins anything new: what is left to do gets done in peace."""
 
@@ -147,7 +153,9 @@ class Program(Customer):
     async def _wish(self) -> None:
         random, known = self._random, self._stage.known
         choice = random.random()
-        if choice < 0.6 or not known:
+        if self._stage.sweeps and choice < SWEEPS:
+            await self._sweep()
+        elif choice < 0.6 or not known:
             jobs = [self._new_job() for _ in range(random.randint(1, 6))]
             await self.enqueue(jobs, self._patience())
         elif choice < 0.68:
@@ -169,6 +177,19 @@ class Program(Customer):
             job_id = str(random.choice(known).id)
             look = partial(self.look, job_id) if random.random() < 0.5 else self.look_around
             await look(self._patience())
+
+    async def _sweep(self) -> None:
+        """All failures of a kind, or all that was cancelled; or what has become of those before."""
+        random = self._random
+        if random.random() < 0.3:
+            await self.look_at_operations(self._patience())
+            return
+        self._made += 1
+        wanted: JobFilter = {"state": random.choice(("dead", "dead", "cancelled"))}
+        if random.random() < 0.8:
+            wanted["kind"] = random.choice(("reject", "slow", "flaky"))
+        word: OperationWord = random.choice(OPERATION_WORDS)
+        await self.operate(word, f"{self.name}-{self._made}", wanted, self._patience())
 
     def _patience(self) -> float:
         """Now and then it has none."""

@@ -31,6 +31,7 @@ from beaver_actors.core.state import State
 from beaver_actors.core.transitions import TRANSITIONS
 from beaver_actors.testing.oracle_checks import check_finished, check_state
 from beaver_actors.testing.oracle_notes import Broken, Known, Notes, batch_of
+from beaver_actors.testing.oracle_operations import Sweeps
 
 __all__ = ["Broken", "Oracle"]
 
@@ -64,6 +65,7 @@ class Oracle:
         self, policy: Policy | None = None, *, retention: bool = False, handlers: bool = True
     ) -> None:
         self.notes = Notes(policy or Policy(), retention, handlers)
+        self.sweeps = Sweeps(self.notes)
         self._owner: str | None = None
         self._places: dict[str, int] = {}
         """For each watcher, the LSN that comes next."""
@@ -286,6 +288,7 @@ class Oracle:
     def check(self, state: State) -> None:
         """Hold a state replayed from the disk against everything told, and learn nothing from it."""
         check_state(self.notes, state)
+        self.sweeps.check(state)
 
     def finished(self, state: State, now_ms: int | None = None) -> None:
         """After a life without faults and a quiet while: everything is done, or says why not.
@@ -296,6 +299,7 @@ class Oracle:
         """
         self.check(state)
         check_finished(self.notes, state, state.time_ms if now_ms is None else now_ms)
+        self.sweeps.check_finished(state)
 
     def _follow(self, known: Known, event: Event) -> None:
         """The next event of a stream without a hole: the table must allow it."""

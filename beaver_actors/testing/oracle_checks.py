@@ -143,7 +143,7 @@ def _check_job(notes: Notes, known: Known, job: Job) -> None:
         raise Broken("P2", job.id, f"ran under fence {known.fence}, but its last start is {job.fence}")
     told, waits = known.state, known.state in WAITING and job.state in WAITING
     if told in FINISHED and told is not job.state:
-        if told is COMPLETED or not known.open_asks.get("retry"):
+        if told is COMPLETED or not known.may_yet("retry"):
             raise Broken("P4", job.id, f"was told {told}, and is now {job.state}")
     elif told not in (None, job.state) and job.lsn == known.lsn and not waits:
         raise Broken("P3", job.id, f"was told {told} at LSN {job.lsn}, and is now {job.state}")

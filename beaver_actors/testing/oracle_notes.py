@@ -15,6 +15,7 @@ from beaver_actors.client.rules import QueueOptions
 from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.commands import NewJob, Policy
 from beaver_actors.core.job import FINISHED, Job, JobState, OnParentFailure, Terms, Unique
+from beaver_actors.core.operation import OperationWord, Wanted
 from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.schedule import Plan, fire_id
 
@@ -58,6 +59,8 @@ class Known:
     """Whether anybody has ever asked to cancel, retry or delete it."""
     open_asks: dict[str, int] = field(default_factory=dict)
     """Such requests without an answer."""
+    swept: set[str] = field(default_factory=set)
+    """The same, by operations on many jobs: they come to it when they come to it."""
     gone: int = 0
     """The LSN by which it was deleted, as far as told."""
     retried: int = 0
@@ -88,6 +91,10 @@ class Known:
         if reason == "replaced":
             return self.may_be_replaced(replacing)
         return reason == "parent_failed" and "cancel" in self.rules
+
+    def may_yet(self, wish: str) -> bool:
+        """Whether a request to do so may not have been carried out yet."""
+        return self.open_asks.get(wish, 0) > 0 or wish in self.swept
 
     def begun(self, job: Job) -> int:
         """Executions of this very job."""
@@ -120,6 +127,28 @@ class Known:
 
 
 @dataclass(slots=True)
+class Sweep:
+    """What is known of one operation on many jobs, without having looked at the server."""
+
+    word: OperationWord
+    wanted: Wanted
+    open: int = 0
+    """Sendings without an answer."""
+    granted: bool = False
+    told: tuple[int, ...] = (False, 0, 0, 0)
+    """The most that was told of it: whether it has ended, and how many jobs it had looked at, changed and
+    refused."""
+
+    def mark(self, known: Known) -> None:
+        """If it may be about this job, that may be retried or deleted by it at any time from now on."""
+        kind, queue, tag = self.wanted.kind, self.wanted.queue, self.wanted.tag
+        for terms, _ in known.contents:
+            if kind in (None, terms.kind) and queue in (None, terms.queue) and tag in (None, *terms.tags):
+                known.asked.add(self.word)
+                known.swept.add(self.word)
+
+
+@dataclass(slots=True)
 class Notes:
     """Everything known, over all lives on one data directory."""
 
@@ -141,6 +170,8 @@ class Notes:
     """For each schedule, the number of its times before it was there."""
     rules: dict[str, tuple[QueueOptions, int]] = field(default_factory=dict)
     """For each queue what was set for it, and the LSN from which on that holds."""
+    sweeps: dict[str, Sweep] = field(default_factory=dict)
+    """Operations on many jobs, by their ids."""
     replacing: set[str] = field(default_factory=set)
     """Unique keys of jobs that were to replace others."""
     fences: dict[int, str] = field(default_factory=dict)
@@ -168,11 +199,13 @@ class Notes:
             known = job_of_schedule(self.schedules, job_id)
             if known is not None:
                 self.jobs[job_id] = known
+                for sweep in self.sweeps.values():
+                    sweep.mark(known)
         return known
 
     def may_be_gone(self, known: Known) -> bool:
         """Whether somebody, or time, may have deleted the job since it was last told of."""
-        return self.retention or known.open_asks.get("delete", 0) > 0
+        return self.retention or known.may_yet("delete")
 
     def hear(self, lsn: int, teller: str) -> None:
         """Somebody was told of this LSN."""
@@ -201,6 +234,9 @@ class Notes:
             known.open += 1
             if (job.terms, job.args) not in known.contents:
                 known.contents.append((job.terms, job.args))
+            for sweep in self.sweeps.values():
+                if sweep.open > 0:
+                    sweep.mark(known)  # it may arrive before the operation does
 
 
 def job_of_schedule(plans: Mapping[str, Plan], job_id: str) -> Known | None:

@@ -132,6 +132,7 @@ class Scenario:
             history=server.history,
             schedules=asked,
             rules=_draw_rules(Random(self.random.getrandbits(64))),
+            sweeps=Random(self.random.getrandbits(64)).random() < 0.5,
             killers=self.random.choice((0, 0, 1, 2)),
         )
 

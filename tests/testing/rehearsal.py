@@ -13,8 +13,10 @@ from itertools import count
 from random import Random
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
+from beaver_actors.client.views import OperationInfo
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire_answers import NodeView, reply, status_reply
 from beaver_actors.codec.wire_commands import to_command
@@ -22,8 +24,9 @@ from beaver_actors.codec.wire_decode import Limits, decode_request, encode
 from beaver_actors.codec.wire_events import event_json
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.core.answers import LeasedJob, Status
-from beaver_actors.core.commands import Command, Enqueue, Policy, Tick
+from beaver_actors.core.commands import Command, Enqueue, Policy, StartOperation, Tick
 from beaver_actors.core.job import JobError
+from beaver_actors.core.operation import OPERATION_WORDS
 from beaver_actors.core.outcome import (
     Crashed,
     Failed,
@@ -85,6 +88,8 @@ class Rehearsal:
             self.oracle.sent(command.jobs)
         elif kind in WISHES:
             self.oracle.asked(kind, decoded.job_ids)
+        elif isinstance(command, StartOperation):
+            self.oracle.sweeps.sent(command.operation_id, command.word, command.wanted)
         return Letter(self.history.call(client, request), command)
 
     def carry_out(self, letter: Letter) -> None:
@@ -113,6 +118,9 @@ class Rehearsal:
             self.oracle.changed(kind, answer["changes"], answer["lsn"])
         elif kind in WISHES:
             self.oracle.denied(kind, letter.call.request["job_ids"])
+        elif isinstance(letter.command, StartOperation):
+            info = msgspec.convert(answer["operation"], OperationInfo) if granted else None
+            self.oracle.sweeps.answered(info, letter.command.operation_id)
         elif granted and kind in ("get", "list"):
             for job in answer["jobs"] if kind == "list" else [answer["job"]]:
                 self.oracle.shown(job)
@@ -208,13 +216,14 @@ class Rehearsal:
 class Chance:
     """What happens in a rehearsal, drawn from a seed: anything that may happen around a correct queue."""
 
-    def __init__(self, seed: int, *, retention: bool) -> None:
+    def __init__(self, seed: int, *, retention: bool, sweeps: bool) -> None:
         self.random = random = Random(seed)
         rules = Policy(frozenset({"work"}), pending_jobs_max=random.choice((4, 1000)))
         if retention:
             rules = replace(rules, completed_kept=1, dead_kept=1, cancelled_kept=1)
         self.play = Rehearsal(rules, retention=retention)
         self.play.watch("carl")
+        self._steps = [*STEPS, "sweep"] if sweeps else STEPS
         self.sent: list[dict[str, Any]] = []
         self.letters: list[Letter] = []
         """Requests that have not arrived, or whose answers have not."""
@@ -224,7 +233,7 @@ class Chance:
         random, play = self.random, self.play
         letter = random.choice(self.letters) if self.letters else None
         lease = random.choice(play.running) if play.running else None
-        match random.choice(STEPS):
+        match random.choice(self._steps):
             case "enqueue":
                 self.enqueue(1)
             case "batch":
@@ -236,6 +245,10 @@ class Chance:
             case "wish" if self.sent:
                 job_ids = sorted({job["id"] for job in random.choices(self.sent[-6:], k=2)})
                 self.post(random.choice(WISHES), job_ids=job_ids)
+            case "sweep":
+                word, state = random.choice(OPERATION_WORDS), random.choice(("dead", "cancelled"))
+                operation_id = f"sweep-{len(self.play.oracle.notes.sweeps)}"
+                self.post("operate", operation_id=operation_id, word=word, state=state)
             case "get" if self.sent:
                 self.post("get", job_id=random.choice(self.sent)["id"])
             case "list" | "status" as kind:
@@ -294,9 +307,10 @@ STEPS = (
 )  # fmt: skip
 
 
-def rehearse(seed: int, steps: int, retention: bool) -> Rehearsal:
-    """Let so much happen, then look at everything closely."""
-    chance = Chance(seed, retention=retention)
+def rehearse(seed: int, steps: int, retention: bool, sweeps: bool = False) -> Rehearsal:
+    """Let so much happen, then look at everything closely. `sweeps`: with operations on many jobs, after
+    which nobody can be sure of any."""
+    chance = Chance(seed, retention=retention, sweeps=sweeps)
     for _ in range(steps):
         chance.step()
     chance.play.follow("carl")
@@ -312,7 +326,7 @@ def rehearsals(*, retention: bool | None = None) -> st.SearchStrategy[Rehearsal]
         retention: whether time deletes jobs; None for either.
     """
     either = st.booleans() if retention is None else st.just(retention)
-    return st.builds(rehearse, st.integers(0, 2**32), st.integers(1, 120), either)
+    return st.builds(rehearse, st.integers(0, 2**32), st.integers(1, 120), either, st.booleans())
 
 
 def _arrivals(answer: dict[str, Any]) -> list[int | None]:
