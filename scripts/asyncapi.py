@@ -15,19 +15,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from beaver_actors.codec.wire import (
-    CBOR_PROTOCOL,
-    JSON_PROTOCOL,
-    REQUESTS,
-    Error,
-    EventPush,
-    EventsPush,
-    GapPush,
-    LeasePush,
-    NoticePush,
-    StatusPush,
-)
+from beaver_actors.codec.wire import CBOR_PROTOCOL, JSON_PROTOCOL, REQUESTS, Error
 from beaver_actors.codec.wire_oks import OKS
+from beaver_actors.codec.wire_watch_messages import EventPush, EventsPush, GapPush, StatusPush
+from beaver_actors.codec.wire_worker_messages import LeasePush, NoticePush
 
 FILE = Path(__file__).parent.parent / "docs" / "asyncapi.yaml"
 

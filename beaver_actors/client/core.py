@@ -14,24 +14,18 @@ from typing import Final
 from beaver_actors.client.errors import ClientError, ProtocolError, TooLarge, refusal, refused
 from beaver_actors.client.pending import Done, Pending
 from beaver_actors.client.subscriptions import EventSubscription, Item, StatusSubscription, Subscription
-from beaver_actors.codec.wire import (
-    CBOR_PROTOCOL,
-    JSON_PROTOCOL,
-    Error,
-    EventPush,
-    EventsPush,
-    GapPush,
-    LeasePush,
-    NoticePush,
-    Ok,
-    Push,
-    Request,
-    StatusPush,
-    UnsubscribeRequest,
-)
+from beaver_actors.codec.wire import CBOR_PROTOCOL, JSON_PROTOCOL, Error, Ok, Push, Request
 from beaver_actors.codec.wire_decode import Form, Limits, decode_reply, encode_request
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import REQUEST_ID_CHARS_MAX
+from beaver_actors.codec.wire_watch_messages import (
+    EventPush,
+    EventsPush,
+    GapPush,
+    StatusPush,
+    UnsubscribeRequest,
+)
+from beaver_actors.codec.wire_worker_messages import LeasePush, NoticePush
 from beaver_actors.core.job import Backoff
 from beaver_actors.core.retry import delay_ms
 

@@ -29,40 +29,39 @@ from beaver_actors.client.views import (
     event_from_wire,
     read_part,
 )
-from beaver_actors.codec.wire import (
+from beaver_actors.codec.wire import Ok, Request
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
+from beaver_actors.codec.wire_job_messages import (
     CancelRequest,
-    ConfigureRequest,
-    DeleteQueueRequest,
     DeleteRequest,
-    DeleteScheduleRequest,
-    DrainRequest,
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
-    HistoryRequest,
     ListRequest,
-    MoveRequest,
-    Ok,
-    OperateRequest,
-    OperationsRequest,
-    PastRequest,
-    PauseRequest,
-    PauseScheduleRequest,
-    Request,
-    ResumeRequest,
-    ResumeScheduleRequest,
     RetryRequest,
+)
+from beaver_actors.codec.wire_objects import EventObject, Receipt, StatusObject
+from beaver_actors.codec.wire_operation_messages import OperateRequest, OperationsRequest, StopRequest
+from beaver_actors.codec.wire_queue_messages import (
+    ConfigureRequest,
+    DeleteQueueRequest,
+    DrainRequest,
+    MoveRequest,
+    PauseRequest,
+    ResumeRequest,
+)
+from beaver_actors.codec.wire_schedule_messages import (
+    DeleteScheduleRequest,
+    PauseScheduleRequest,
+    ResumeScheduleRequest,
     SchedulesRequest,
     SetScheduleRequest,
-    StatusRequest,
-    StopRequest,
     TriggerScheduleRequest,
-    WorkersRequest,
 )
-from beaver_actors.codec.wire_decode import Limits
-from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
-from beaver_actors.codec.wire_objects import EventObject, Receipt, StatusObject
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
+from beaver_actors.codec.wire_watch_messages import HistoryRequest, PastRequest, StatusRequest
+from beaver_actors.codec.wire_worker_messages import WorkersRequest
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
 from beaver_actors.core.job import DeadReason, JobState

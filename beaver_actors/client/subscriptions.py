@@ -15,9 +15,10 @@ from typing import Final, TypeAlias
 from msgspec import UNSET
 
 from beaver_actors.client.errors import ClientError, ProtocolError
-from beaver_actors.codec.wire import GapPush, Ok, SubscribeRequest
+from beaver_actors.codec.wire import Ok
 from beaver_actors.codec.wire_fields import LSN_MAX
 from beaver_actors.codec.wire_objects import EventFilter, EventObject, StatusObject
+from beaver_actors.codec.wire_watch_messages import GapPush, SubscribeRequest
 
 WAITING_BYTES_MAX: Final = 8 * 1024 * 1024
 """What may wait for a slow consumer; more than a message, so that one push never pauses."""

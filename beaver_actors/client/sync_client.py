@@ -43,7 +43,8 @@ from beaver_actors.client.views import (
     Status,
     WorkerInfo,
 )
-from beaver_actors.codec.wire import ListRequest, Ok, Request
+from beaver_actors.codec.wire import Ok, Request
+from beaver_actors.codec.wire_job_messages import ListRequest
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from beaver_actors.client.errors import JobCancelled, JobFailed, JobGone, ProtocolError, UnexpectedResult
 from beaver_actors.codec.json_text import tame_numbers
-from beaver_actors.codec.wire import GapPush
 from beaver_actors.codec.wire_decode import read
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_objects import (
@@ -28,6 +27,7 @@ from beaver_actors.codec.wire_objects import (
 )
 from beaver_actors.codec.wire_queue_objects import RulesObject
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
+from beaver_actors.codec.wire_watch_messages import GapPush
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import BecauseReason, WaitReason
 from beaver_actors.core.job import FINISHED, EndReason, JobState, OnParentFailure, UniqueUntil

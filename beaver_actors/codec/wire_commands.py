@@ -5,32 +5,32 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import (
-    CancelRequest,
-    ConfigureRequest,
-    DeleteQueueRequest,
-    DeleteRequest,
-    DrainRequest,
-    EnqueueRequest,
-    ExplainRequest,
-    GetRequest,
-    ListRequest,
-    MoveRequest,
-    OperateRequest,
-    OperationsRequest,
-    PauseRequest,
-    ResumeRequest,
-    RetryRequest,
-    StatusRequest,
-    StopRequest,
-)
 from beaver_actors.codec.wire_checks import check_id, check_kind, check_queue, check_range, check_tag, refuse
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import JOB_IDS_MAX, LSN_MAX, MOVED_MAX, PAGE_JOBS_MAX
+from beaver_actors.codec.wire_job_messages import (
+    CancelRequest,
+    DeleteRequest,
+    EnqueueRequest,
+    ExplainRequest,
+    GetRequest,
+    ListRequest,
+    RetryRequest,
+)
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
+from beaver_actors.codec.wire_operation_messages import OperateRequest, OperationsRequest, StopRequest
 from beaver_actors.codec.wire_operations import start_operation, wanted
+from beaver_actors.codec.wire_queue_messages import (
+    ConfigureRequest,
+    DeleteQueueRequest,
+    DrainRequest,
+    MoveRequest,
+    PauseRequest,
+    ResumeRequest,
+)
 from beaver_actors.codec.wire_queues import configure
+from beaver_actors.codec.wire_watch_messages import StatusRequest
 from beaver_actors.core.commands import (
     Cancel,
     Command,

@@ -12,10 +12,11 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from beaver_actors.codec.wire import ListRequest, Reply, Request
+from beaver_actors.codec.wire import Reply, Request
 from beaver_actors.codec.wire_cbor import cbor_from_json, json_from_cbor, readable_cbor_from_json
 from beaver_actors.codec.wire_errors import WireError, explain, explain_malformed, shorten
 from beaver_actors.codec.wire_fields import REQUEST_ID_CHARS_MAX
+from beaver_actors.codec.wire_job_messages import ListRequest
 from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.core.answers import RefusalCode
 

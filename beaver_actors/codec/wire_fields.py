@@ -1,10 +1,13 @@
-"""The fields of the wire protocol: types, patterns and limits, each said once for code, checks and schema."""
+"""The fields of the wire protocol: types, patterns and limits, each said once for code, checks and schema.
+
+The messages themselves are in `wire_*_messages`; the objects that they carry in `wire_*objects`.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 from beaver_actors.core.facts import EVENT_NAMES
 
@@ -86,3 +89,9 @@ Lsn = Annotated[int, about("A position in the log.", minimum=0)]
 Args = Annotated[Raw, about("Named arguments for the handler: an object.", type="object")]
 UserMeta = Annotated[Raw, about("Belongs to the user: an object of at most 16 KiB.", type="object")]
 Time = Annotated[str, about("RFC 3339; the server writes UTC with milliseconds.", **TIME)]
+
+
+class RequestBase(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
+    """What every request has."""
+
+    id: RequestId

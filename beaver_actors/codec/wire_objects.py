@@ -1,6 +1,6 @@
 """What the messages carry: jobs as asked for and as shown, queues, the status, events.
 
-Structs only. `wire` puts them into messages; their values are checked in `wire_commands`.
+Structs only. `wire_*_messages` put them into messages; their values are checked in `wire_commands`.
 """
 
 from __future__ import annotations

@@ -10,42 +10,16 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from beaver_actors.codec.wire import (
+from beaver_actors.codec.wire_fields import Fence, Lsn, about
+from beaver_actors.codec.wire_job_messages import (
     CancelRequest,
-    ConfigureRequest,
-    DeleteQueueRequest,
     DeleteRequest,
-    DeleteScheduleRequest,
-    DeregisterRequest,
-    DrainRequest,
     EnqueueRequest,
     ExplainRequest,
     GetRequest,
-    HeartbeatRequest,
-    HistoryRequest,
     ListRequest,
-    MoveRequest,
-    OperateRequest,
-    OperationsRequest,
-    PastRequest,
-    PauseRequest,
-    PauseScheduleRequest,
-    ReadyRequest,
-    RegisterRequest,
-    ReportRequest,
-    ResumeRequest,
-    ResumeScheduleRequest,
     RetryRequest,
-    SchedulesRequest,
-    SetScheduleRequest,
-    StatusRequest,
-    StopRequest,
-    SubscribeRequest,
-    TriggerScheduleRequest,
-    UnsubscribeRequest,
-    WorkersRequest,
 )
-from beaver_actors.codec.wire_fields import Fence, Lsn, about
 from beaver_actors.codec.wire_objects import (
     ChangeObject,
     EventObject,
@@ -55,7 +29,39 @@ from beaver_actors.codec.wire_objects import (
     Receipt,
     StatusObject,
 )
+from beaver_actors.codec.wire_operation_messages import OperateRequest, OperationsRequest, StopRequest
+from beaver_actors.codec.wire_queue_messages import (
+    ConfigureRequest,
+    DeleteQueueRequest,
+    DrainRequest,
+    MoveRequest,
+    PauseRequest,
+    ResumeRequest,
+)
+from beaver_actors.codec.wire_schedule_messages import (
+    DeleteScheduleRequest,
+    PauseScheduleRequest,
+    ResumeScheduleRequest,
+    SchedulesRequest,
+    SetScheduleRequest,
+    TriggerScheduleRequest,
+)
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
+from beaver_actors.codec.wire_watch_messages import (
+    HistoryRequest,
+    PastRequest,
+    StatusRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from beaver_actors.codec.wire_worker_messages import (
+    DeregisterRequest,
+    HeartbeatRequest,
+    ReadyRequest,
+    RegisterRequest,
+    ReportRequest,
+    WorkersRequest,
+)
 from beaver_actors.codec.wire_worker_objects import ReportReceipt, WorkerLimits, WorkerObject
 
 

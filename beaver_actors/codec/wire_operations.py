@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import ListRequest, OperateRequest
 from beaver_actors.codec.wire_checks import (
     check_id,
     check_key,
@@ -14,7 +13,9 @@ from beaver_actors.codec.wire_checks import (
     refuse,
 )
 from beaver_actors.codec.wire_fields import ERROR_TYPE_CHARS_MAX
+from beaver_actors.codec.wire_job_messages import ListRequest
 from beaver_actors.codec.wire_objects import OperationObject, WantedObject
+from beaver_actors.codec.wire_operation_messages import OperateRequest
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.commands import StartOperation
 from beaver_actors.core.job import JobState

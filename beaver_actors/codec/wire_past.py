@@ -10,12 +10,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from beaver_actors.codec.wire import Error, HistoryRequest, Ok, PastRequest
+from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_answers import NodeView, job_object, status_object
 from beaver_actors.codec.wire_checks import check_id, check_range, check_time, refuse
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_events import event_json
 from beaver_actors.codec.wire_fields import LSN_MAX
+from beaver_actors.codec.wire_watch_messages import HistoryRequest, PastRequest
 from beaver_actors.core.answers import JobView, RefusalCode, Status
 from beaver_actors.core.facts import Fact
 

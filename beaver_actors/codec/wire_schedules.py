@@ -13,9 +13,15 @@ from msgspec import Raw
 
 from beaver_actors.almanac.timing import check_timing, next_times
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import (
+from beaver_actors.codec.wire import Ok
+from beaver_actors.codec.wire_checks import check_choice, check_id, check_range, check_schedule, refuse
+from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_errors import WireError, explain
+from beaver_actors.codec.wire_fields import NEXT_MAX
+from beaver_actors.codec.wire_jobs import Defaults, backoff_object, new_jobs
+from beaver_actors.codec.wire_objects import NewJobObject
+from beaver_actors.codec.wire_schedule_messages import (
     DeleteScheduleRequest,
-    Ok,
     PauseScheduleRequest,
     ResumeScheduleRequest,
     ScheduleRequest,
@@ -23,12 +29,6 @@ from beaver_actors.codec.wire import (
     SetScheduleRequest,
     TriggerScheduleRequest,
 )
-from beaver_actors.codec.wire_checks import check_choice, check_id, check_range, check_schedule, refuse
-from beaver_actors.codec.wire_decode import Limits
-from beaver_actors.codec.wire_errors import WireError, explain
-from beaver_actors.codec.wire_fields import NEXT_MAX
-from beaver_actors.codec.wire_jobs import Defaults, backoff_object, new_jobs
-from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobShown, ScheduleObject
 from beaver_actors.codec.wire_times import TIME_MS_MAX, time_text
 from beaver_actors.core.answers import Schedules, ScheduleView

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from beaver_actors.codec.wire import SubscribeRequest
 from beaver_actors.codec.wire_checks import (
     check_duration,
     check_id,
@@ -25,6 +24,7 @@ from beaver_actors.codec.wire_fields import (
     LSN_MAX,
 )
 from beaver_actors.codec.wire_objects import EventFilter
+from beaver_actors.codec.wire_watch_messages import SubscribeRequest
 from beaver_actors.core.durations import shown
 from beaver_actors.core.facts import EVENT_NAMES, Fact
 

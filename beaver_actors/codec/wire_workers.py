@@ -12,16 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import (
-    HeartbeatRequest,
-    LeasePush,
-    NoticePush,
-    Ok,
-    ReadyRequest,
-    RegisterRequest,
-    ReportRequest,
-    WorkerRequest,
-)
+from beaver_actors.codec.wire import Ok
 from beaver_actors.codec.wire_checks import (
     check_duration,
     check_id,
@@ -48,6 +39,15 @@ from beaver_actors.codec.wire_fields import (
 )
 from beaver_actors.codec.wire_jobs import Defaults, child_id, new_jobs
 from beaver_actors.codec.wire_times import time_text
+from beaver_actors.codec.wire_worker_messages import (
+    HeartbeatRequest,
+    LeasePush,
+    NoticePush,
+    ReadyRequest,
+    RegisterRequest,
+    ReportRequest,
+    WorkerRequest,
+)
 from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
     LeasedJobObject,

@@ -14,21 +14,19 @@ from typing import Final, Protocol
 from msgspec import UNSET
 
 from beaver_actors.client.errors import ProtocolError
-from beaver_actors.codec.wire import (
-    DeregisterRequest,
-    Error,
-    HeartbeatRequest,
-    LeasePush,
-    NoticePush,
-    Ok,
-    ReadyRequest,
-    RegisterRequest,
-    ReportRequest,
-    Request,
-)
+from beaver_actors.codec.wire import Error, Ok, Request
 from beaver_actors.codec.wire_decode import decode_reply, encode_request
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import REPORTS_MAX
+from beaver_actors.codec.wire_worker_messages import (
+    DeregisterRequest,
+    HeartbeatRequest,
+    LeasePush,
+    NoticePush,
+    ReadyRequest,
+    RegisterRequest,
+    ReportRequest,
+)
 from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
     LeasedJobObject,

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Final
 
-from beaver_actors.codec.wire import ExplainRequest, GetRequest, StatusRequest
 from beaver_actors.codec.wire_answers import explanation_object, job_object, page, receipts, status_object
 from beaver_actors.codec.wire_commands import CommandRequest, to_command
 from beaver_actors.codec.wire_decode import decode_jobs, list_request
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_job_messages import ExplainRequest, GetRequest
 from beaver_actors.codec.wire_jobs import new_jobs
+from beaver_actors.codec.wire_watch_messages import StatusRequest
 from beaver_actors.core.answers import Answer, Enqueued, Explained, Found, Page, RefusalCode, Refused, Status
 from beaver_actors.core.commands import Enqueue
 from beaver_actors.kernel.mailbox import Closed

@@ -21,26 +21,26 @@ from typing import Any, TypeAlias
 import trio
 
 from beaver_actors.actors.fleet import ListWorkers
-from beaver_actors.codec.wire import (
-    Error,
-    HistoryRequest,
-    Ok,
-    PastRequest,
-    ScheduleRequest,
-    SchedulesRequest,
-    SetScheduleRequest,
-    SubscribeRequest,
-    TriggerScheduleRequest,
-    UnsubscribeRequest,
-    WorkerRequest,
-    WorkersRequest,
-)
+from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_answers import refusal, reply, status_reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Form, decode_request, encode
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_past import PastReply, past_ok, to_wish
+from beaver_actors.codec.wire_schedule_messages import (
+    ScheduleRequest,
+    SchedulesRequest,
+    SetScheduleRequest,
+    TriggerScheduleRequest,
+)
 from beaver_actors.codec.wire_schedules import schedules_ok, to_schedule_command
+from beaver_actors.codec.wire_watch_messages import (
+    HistoryRequest,
+    PastRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from beaver_actors.codec.wire_worker_messages import WorkerRequest, WorkersRequest
 from beaver_actors.codec.wire_workers import workers_ok
 from beaver_actors.core.answers import Answer, Refused, Schedules, Status
 from beaver_actors.core.commands import Command, Enqueue, List

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import trio
 
 from beaver_actors.actors.publisher import Gap
-from beaver_actors.codec.wire import GapPush
 from beaver_actors.codec.wire_decode import Form, encode, in_form
 from beaver_actors.codec.wire_events import event_push, events_push, status_push
 from beaver_actors.codec.wire_watch import WatchEvents
+from beaver_actors.codec.wire_watch_messages import GapPush
 from beaver_actors.core.facts import (
     OPERATION_FACTS,
     QUEUE_FACTS,

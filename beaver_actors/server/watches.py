@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from beaver_actors.codec.wire import Error, Ok, SubscribeRequest, UnsubscribeRequest
+from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_decode import Form
 from beaver_actors.codec.wire_errors import shorten
 from beaver_actors.codec.wire_watch import WatchEvents, WatchStatus, to_watch
+from beaver_actors.codec.wire_watch_messages import SubscribeRequest, UnsubscribeRequest
 from beaver_actors.core.answers import Answer, Status
 from beaver_actors.core.commands import Count
 from beaver_actors.server.service import Service

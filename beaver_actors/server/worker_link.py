@@ -15,19 +15,18 @@ from typing import Any, NamedTuple, assert_never
 import trio
 
 from beaver_actors.actors.fleet import Deregister, Heartbeat, Left, Message, Outcomes, Ready, Register
-from beaver_actors.codec.wire import (
+from beaver_actors.codec.wire import Error, Ok
+from beaver_actors.codec.wire_answers import refusal
+from beaver_actors.codec.wire_decode import Form, encode
+from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_worker_messages import (
     DeregisterRequest,
-    Error,
     HeartbeatRequest,
-    Ok,
     ReadyRequest,
     RegisterRequest,
     ReportRequest,
     WorkerRequest,
 )
-from beaver_actors.codec.wire_answers import refusal
-from beaver_actors.codec.wire_decode import Form, encode
-from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_workers import (
     fences,
     lease_pushes,

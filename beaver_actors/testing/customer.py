@@ -37,9 +37,11 @@ from beaver_actors.client.rules import QueueOptions
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.client.views import Event, Gap, JobInfo
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import ListRequest, Ok, OperateRequest, Request
+from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_decode import Form, Limits
+from beaver_actors.codec.wire_job_messages import ListRequest
 from beaver_actors.codec.wire_jobs import Defaults, new_jobs
+from beaver_actors.codec.wire_operation_messages import OperateRequest
 from beaver_actors.codec.wire_operations import start_operation
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.codec.wire_schedules import new_schedule

@@ -18,7 +18,7 @@ import trio
 from msgspec import Raw
 
 from beaver_actors.client.core import SUBPROTOCOLS
-from beaver_actors.codec.wire import HeartbeatRequest, ReportRequest
+from beaver_actors.codec.wire_worker_messages import HeartbeatRequest, ReportRequest
 from beaver_actors.codec.wire_worker_objects import ProgressObject, ReportObject
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.job import Job

@@ -19,7 +19,9 @@ from beaver_actors.client.errors import (
 from beaver_actors.client.new_jobs import new_job
 from beaver_actors.client.pending import Pending
 from beaver_actors.client.subscriptions import StatusSubscription
-from beaver_actors.codec.wire import EnqueueRequest, Ok, StatusRequest
+from beaver_actors.codec.wire import Ok
+from beaver_actors.codec.wire_job_messages import EnqueueRequest
+from beaver_actors.codec.wire_watch_messages import StatusRequest
 from tests.client.script import LOST, Script, event, lsns
 
 

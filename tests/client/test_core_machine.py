@@ -25,24 +25,22 @@ from beaver_actors.client.questions import Accepted, enqueue
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.client.views import FinishedJob
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import (
-    Error,
-    GapPush,
-    HistoryRequest,
-    Ok,
-    PastRequest,
-    ScheduleRequest,
-    SubscribeRequest,
-    UnsubscribeRequest,
-    WorkerRequest,
-    WorkersRequest,
-)
+from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_answers import reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Limits, decode_request, encode
 from beaver_actors.codec.wire_events import event_json, events_push
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_schedule_messages import ScheduleRequest
 from beaver_actors.codec.wire_watch import WatchEvents, to_watch
+from beaver_actors.codec.wire_watch_messages import (
+    GapPush,
+    HistoryRequest,
+    PastRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from beaver_actors.codec.wire_worker_messages import WorkerRequest, WorkersRequest
 from beaver_actors.core.commands import Delete, Policy, Retry
 from beaver_actors.core.facts import JobCompleted, JobDeleted, JobDied, JobEnqueued
 from beaver_actors.core.job import JobError, JobState

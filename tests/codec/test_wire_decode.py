@@ -12,19 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from beaver_actors.codec.wire import (
-    REQUESTS,
-    CancelRequest,
-    EnqueueRequest,
-    Error,
-    EventPush,
-    GapPush,
-    GetRequest,
-    ListRequest,
-    Ok,
-    Request,
-    SubscribeRequest,
-)
+from beaver_actors.codec.wire import REQUESTS, Error, Ok, Request
 from beaver_actors.codec.wire_decode import (
     Limits,
     decode_jobs,
@@ -36,7 +24,9 @@ from beaver_actors.codec.wire_decode import (
     read,
 )
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_job_messages import CancelRequest, EnqueueRequest, GetRequest, ListRequest
 from beaver_actors.codec.wire_objects import EventFilter, Listed, NewJobObject, Receipt
+from beaver_actors.codec.wire_watch_messages import EventPush, GapPush, SubscribeRequest
 from beaver_actors.core.job import JobState
 
 LIMITS = Limits()

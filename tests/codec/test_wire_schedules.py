@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import ScheduleRequest, SchedulesRequest
 from beaver_actors.codec.wire_decode import Limits, decode_request, read
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.codec.wire_schedule_messages import ScheduleRequest, SchedulesRequest
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
 from beaver_actors.codec.wire_schedules import NextTimes, read_schedule, schedules_ok, to_schedule_command
 from beaver_actors.core.answers import Schedules

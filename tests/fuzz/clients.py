@@ -34,7 +34,7 @@ from beaver_actors.client.questions import (
 from beaver_actors.client.subscriptions import EventSubscription, StatusSubscription
 from beaver_actors.client.views import event_from_wire
 from beaver_actors.client.websocket import WebSocket
-from beaver_actors.codec.wire import ListRequest
+from beaver_actors.codec.wire_job_messages import ListRequest
 from tests.fuzz.choices import RAW, Choices
 from tests.fuzz.messages import as_cbor, as_json
 from tests.fuzz.mutations import ODD_NUMBERS, odd_tree, spoil

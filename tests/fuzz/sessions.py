@@ -15,21 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from beaver_actors.codec.fact_codec import decode_facts, encode_facts
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import (
-    DeregisterRequest,
-    HeartbeatRequest,
-    HistoryRequest,
-    PastRequest,
-    ReadyRequest,
-    RegisterRequest,
-    ReportRequest,
-    Request,
-    ScheduleRequest,
-    SchedulesRequest,
-    SubscribeRequest,
-    UnsubscribeRequest,
-    WorkersRequest,
-)
+from beaver_actors.codec.wire import Request
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import (
     Limits,
@@ -42,9 +28,24 @@ from beaver_actors.codec.wire_decode import (
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_past import to_wish
+from beaver_actors.codec.wire_schedule_messages import ScheduleRequest, SchedulesRequest
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
 from beaver_actors.codec.wire_schedules import NextTimes, schedules_ok, to_schedule_command
 from beaver_actors.codec.wire_watch import to_watch
+from beaver_actors.codec.wire_watch_messages import (
+    HistoryRequest,
+    PastRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from beaver_actors.codec.wire_worker_messages import (
+    DeregisterRequest,
+    HeartbeatRequest,
+    ReadyRequest,
+    RegisterRequest,
+    ReportRequest,
+    WorkersRequest,
+)
 from beaver_actors.codec.wire_workers import fences, outcomes, registration, slots
 from beaver_actors.core.answers import Schedules
 from beaver_actors.core.commands import Enqueue, ListSchedules

@@ -11,17 +11,10 @@ from typing import Any
 import msgspec
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from beaver_actors.codec.wire import (
-    Error,
-    EventPush,
-    EventsPush,
-    GapPush,
-    LeasePush,
-    NoticePush,
-    Request,
-    StatusPush,
-)
+from beaver_actors.codec.wire import Error, Request
 from beaver_actors.codec.wire_oks import OKS
+from beaver_actors.codec.wire_watch_messages import EventPush, EventsPush, GapPush, StatusPush
+from beaver_actors.codec.wire_worker_messages import LeasePush, NoticePush
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.outcome import Outcome, Succeeded
 from tests.server.house import open_house

@@ -11,25 +11,23 @@ from dataclasses import dataclass
 
 from beaver_actors import __version__
 from beaver_actors.codec.ids import JobIds
-from beaver_actors.codec.wire import (
-    EnqueueRequest,
-    Error,
-    HistoryRequest,
-    Ok,
-    PastRequest,
-    Request,
-    StatusPush,
-    SubscribeRequest,
-    UnsubscribeRequest,
-)
+from beaver_actors.codec.wire import Error, Ok, Request
 from beaver_actors.codec.wire_answers import NodeView, reply, status_object, status_reply
 from beaver_actors.codec.wire_commands import to_command
 from beaver_actors.codec.wire_decode import Form, Limits, decode_request, encode, in_form
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_events import event_json, events_push
+from beaver_actors.codec.wire_job_messages import EnqueueRequest
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_past import past_ok, to_wish
 from beaver_actors.codec.wire_watch import WatchEvents, WatchStatus, to_watch
+from beaver_actors.codec.wire_watch_messages import (
+    HistoryRequest,
+    PastRequest,
+    StatusPush,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
 from beaver_actors.core.answers import Status
 from beaver_actors.core.commands import Count
 from beaver_actors.core.facts import Fact, JobFact
