@@ -61,6 +61,8 @@ def queues_table(queues: dict[str, QueueObject], now_ms: int) -> Table:
             label.append(" draining", style="bold yellow")
         if rules := rules_text(queue.rules):
             label.append(f"\n  {rules}", style="dim")
+        if queue.declared:
+            label.append(f"\n  in the configuration: {', '.join(queue.declared)}", style="dim")
         oldest = queue.oldest_pending_at
         waited = duration(max(0, now_ms - parse_time_ms(oldest))) if oldest is not None else "–"
         table.add_row(label, *(_number(queue.states.get(state, 0), state) for state in states), waited)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TypeAlias, TypedDict
 
 from beaver_actors.client.errors import refused
 from beaver_actors.client.new_jobs import Duration
 from beaver_actors.codec.wire_queue_objects import RateObject, RulesFields
-from beaver_actors.core.durations import shown
+from beaver_actors.core.limits import split_rate
 
 RateLike: TypeAlias = str | RateObject
 """`"100/1m"`: at most 100 starts a minute; `"100/1m burst 20"`: no more than 20 of them at once."""
-
-_RATE = re.compile(r" *([0-9]{1,9}) */ *([0-9.]*) *(ms|s|m|h|d)(?: +burst +([0-9]{1,9}))? *")
 
 
 class QueueOptions(TypedDict, total=False):
@@ -60,13 +57,8 @@ def parse_rate(text: str) -> RateObject:
     Raises:
         ValueError: the text says what was expected and what came.
     """
-    match = _RATE.fullmatch(text)
-    if match is None:
-        raise ValueError(f'expected a rate such as "100/1m", "5/s" or "100/1m burst 20", got {shown(text)}')
-    limit, amount, unit, burst = match.groups()
-    return RateObject(
-        limit=int(limit), period=f"{amount or 1}{unit}", burst=None if burst is None else int(burst)
-    )
+    limit, period, burst = split_rate(text)
+    return RateObject(limit=limit, period=period, burst=burst)
 
 
 def _rate(rate: RateLike | None, name: str) -> RateObject | None:

@@ -188,6 +188,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     blocked: bool | None = None
     concurrency_key: str | None = None
     rules: RulesObject | None = None
+    declared: tuple[str, ...] | None = None
+    """The names of those that stand in the server's configuration."""
     worker_id: str | None = None
     deadline: datetime | None = None
     fence: int | None = None
@@ -306,6 +308,7 @@ def event_from_wire(item: EventObject | GapPush) -> Event | Gap:
             blocked=_given(item.blocked),
             concurrency_key=_given(item.concurrency_key),
             rules=_given(item.rules),
+            declared=_given(item.declared),
             worker_id=_given(item.worker_id),
             deadline=_time(item.deadline),
             fence=_given(item.fence),

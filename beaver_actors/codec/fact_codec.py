@@ -23,7 +23,7 @@ from beaver_actors.codec.packing import (
     unpack_terms,
 )
 from beaver_actors.codec.ranges import Time, beyond
-from beaver_actors.codec.rules_codec import RulesRow, rules_from, rules_values
+from beaver_actors.codec.rules_codec import RuleName, RulesRow, in_order, rules_from, rules_values
 from beaver_actors.codec.schedule_codec import PackedScheduleFired, PackedScheduleSet, pack_plan, unpack_plan
 from beaver_actors.core.facts import (
     EVENT_NAMES,
@@ -139,7 +139,7 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
         elif kind is QueueConfigured:
             if type(fact.rules) is not QueueRules:
                 raise CodecError(f"queue_configured.rules: expected rules, got {type(fact.rules).__name__}")
-            values = (*fact[:2], rules_values(fact.rules))
+            values = (*fact[:2], rules_values(fact.rules), fact.declared)
         group = groups.get(kind)
         if group is None:
             group = groups[kind] = [], []
@@ -150,12 +150,15 @@ def encode_facts(facts: Sequence[Fact]) -> bytes:
             values = values[:-1]
         elif kind is JobEnqueued:
             values = (*values[:-1], trimmed(values[-1]))
+        elif kind is QueueConfigured and not fact.declared:
+            values = values[:-1]
         rows.append((_CODE_OF[kind], *values))
     body = dump(rows)
     for kind, (places, group_values) in groups.items():
         checked = _checked(_CODE_OF[kind], places, group_values)
         if kind is QueueConfigured:
-            checked = [(*fact[:2], rules_values(rules_from(fact.rules))) for fact in checked]
+            _check_declared(checked)
+            checked = [(*fact[:2], rules_values(rules_from(fact.rules)), fact.declared) for fact in checked]
         if checked != group_values or not _has_bytes(kind, group_values):
             raise CodecError(f"a fact among {len(places)} {EVENT_NAMES[kind]} would not come back as it is")
     return body
@@ -190,7 +193,10 @@ def decode_facts(body: bytes) -> list[Fact]:
         elif code == _SCHEDULE_FIRED:
             facts = list(map(ScheduleFired._make, facts))
         elif code == _CONFIGURED:
-            facts = [QueueConfigured(row.queue, row.at_ms, rules_from(row.rules)) for row in facts]
+            _check_declared(facts)
+            facts = [
+                QueueConfigured(row.queue, row.at_ms, rules_from(row.rules), row.declared) for row in facts
+            ]
         if len(groups) == 1:
             return facts
         for place, fact in zip(places, facts, strict=True):
@@ -247,6 +253,12 @@ def _check_extras(packed: Sequence[_PackedEnqueued]) -> None:
             raise CodecError(f"job_enqueued of job {fact.job_id:.80}: {found}")
 
 
+def _check_declared(facts: Sequence[_ConfiguredRow]) -> None:
+    for fact in facts:
+        if not in_order(fact.declared):
+            raise CodecError(f"queue_configured of queue {fact.queue:.80}: declared rules out of order")
+
+
 def _split_extras(extras: Extras | None) -> tuple[int | None, tuple[Any, ...] | None]:
     if extras is None:
         return None, None
@@ -276,6 +288,7 @@ class _ConfiguredRow(NamedTuple):
     queue: str
     at_ms: Time
     rules: RulesRow
+    declared: tuple[RuleName, ...] = ()
 
 
 _ROWS: Mapping[int, type[Any]] = {

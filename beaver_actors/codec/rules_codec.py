@@ -3,7 +3,7 @@ so that rules can grow. A number that no rule can have was never written, and is
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta
 
@@ -11,6 +11,8 @@ from beaver_actors.codec.ranges import LSN_MAX
 from beaver_actors.core.durations import DURATION_MS_MAX
 from beaver_actors.core.limits import LIMIT_MAX, PERIOD_MS_MAX, QueueRules, Rate
 
+RuleName: TypeAlias = Literal["jobs_max", "concurrency", "rate", "key_concurrency", "key_rate", "ageing_ms"]
+"""The fields of `QueueRules`."""
 _Limit: TypeAlias = Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
 
 
@@ -39,6 +41,11 @@ def rules_values(rules: QueueRules) -> tuple[Any, ...]:
     while values and values[-1] is None:
         values.pop()
     return tuple(values)
+
+
+def in_order(declared: tuple[RuleName, ...]) -> bool:
+    """Whether rules are named in the order of their fields, each once."""
+    return declared == tuple(name for name in QueueRules._fields if name in declared)
 
 
 def rules_from(row: RulesRow) -> QueueRules:

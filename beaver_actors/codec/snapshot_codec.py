@@ -23,7 +23,7 @@ from beaver_actors.codec.operation_codec import (
 )
 from beaver_actors.codec.packing import CodecError, convert, dump, load, pack_terms, unpack_terms
 from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX, Lsn, Time
-from beaver_actors.codec.rules_codec import RulesRow, rules_from, rules_values
+from beaver_actors.codec.rules_codec import RuleName, RulesRow, in_order, rules_from, rules_values
 from beaver_actors.codec.schedule_codec import ScheduleRow, schedule_row, schedules_from
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_checks import misfit
@@ -106,6 +106,7 @@ class QueueRow(NamedTuple):
     bucket: BucketRow = BucketRow()
     keyless_turn: Lsn = 0
     tenants: tuple[TenantRow, ...] = ()
+    declared: tuple[RuleName, ...] = ()
 
 
 class RootRow(NamedTuple):
@@ -233,7 +234,7 @@ def _queue_values(queue: Queue, time_ms: int) -> tuple[Any, ...]:
     bucket = (queue.bucket.owed, queue.bucket.at_ms) if queue.bucket.owed else ()
     tenants = [_tenant_values(key, tenant) for key, tenant in queue.stored(time_ms).items()]
     values = [queue.name, queue.paused, queue.turn, queue.draining, rules_values(queue.rules), bucket]
-    values += [queue.keyless_turn, tenants]
+    values += [queue.keyless_turn, tenants, queue.declared]
     while len(values) > 3 and not values[-1]:
         values.pop()
     return tuple(values)
@@ -254,6 +255,7 @@ def _queue(row: QueueRow) -> Queue:
         Bucket(*row.bucket),
         row.keyless_turn,
         {tenant.key: Tenant(tenant.turn, Bucket(*tenant.bucket)) for tenant in row.tenants},
+        declared=row.declared,
     )
 
 
@@ -335,6 +337,8 @@ def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
         raise CodecError("chunk 0: a queue stands there twice")
     if found := odd_operations(operations, header.lsn):
         raise CodecError(f"chunk 0: {found}")
+    if not all(in_order(row.declared) for row in queues):
+        raise CodecError("chunk 0: the declared rules of a queue are out of order")
     if any(len({tenant.key for tenant in row.tenants}) != len(row.tenants) for row in queues):
         raise CodecError("chunk 0: a concurrency key stands twice in a queue")
     return State(

@@ -22,7 +22,7 @@ from beaver_actors.codec.wire_objects import (
     StatusObject,
 )
 from beaver_actors.codec.wire_operations import operation_object
-from beaver_actors.codec.wire_queues import rules_object
+from beaver_actors.codec.wire_queues import declared_names, rules_object
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.answers import (
     Answer,
@@ -220,6 +220,7 @@ def status_object(status: Status, node: NodeView, now_ms: int) -> StatusObject:
                 oldest_pending_at=_time(queue.oldest_pending_ms),
                 draining=queue.draining,
                 rules=rules_object(queue.rules),
+                declared=declared_names(queue.declared),
             )
             for queue in status.queues
         },

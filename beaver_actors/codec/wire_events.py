@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from beaver_actors.codec.wire_objects import EventError, EventObject
 from beaver_actors.codec.wire_operations import wanted_object
-from beaver_actors.codec.wire_queues import rules_object
+from beaver_actors.codec.wire_queues import declared_names, rules_object
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.facts import (
@@ -116,6 +116,7 @@ def event_object(lsn: int, fact: Fact) -> EventObject:
         event.queue = fact.queue
         if isinstance(fact, QueueConfigured):
             event.rules = rules_object(fact.rules)
+            event.declared = declared_names(fact.declared)
         return event
     if isinstance(fact, OperationStarted | OperationAdvanced | OperationEnded):
         event.operation = fact.operation

@@ -364,6 +364,10 @@ class QueueObject(Struct, kw_only=True):
     ]
     draining: Annotated[bool, about("It takes no new jobs until it is resumed.")] = False
     rules: RulesObject = msgspec.field(default_factory=RulesObject)
+    declared: Annotated[
+        tuple[str, ...] | UnsetType,
+        about("The names of the rules that stand in the server's configuration, if any do."),
+    ] = UNSET
 
 
 class FleetObject(Struct, kw_only=True):
@@ -431,6 +435,10 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     ] = UNSET
     concurrency_key: Annotated[str | UnsetType, about("job_enqueued, if it has one.")] = UNSET
     rules: Annotated[RulesObject | UnsetType, about("queue_configured: all that hold from now on.")] = UNSET
+    declared: Annotated[
+        tuple[str, ...] | UnsetType,
+        about("queue_configured: the names of those that stand in the server's configuration, if any do."),
+    ] = UNSET
     worker_id: Annotated[str | UnsetType, about("job_started.")] = UNSET
     deadline: Annotated[str | UnsetType, about("job_started, unless the job has no timeout.", **TIME)] = UNSET
     fence: Annotated[int | UnsetType, about("Events of an attempt: the lease it ran under.")] = UNSET

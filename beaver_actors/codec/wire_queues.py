@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from beaver_actors.codec.wire_checks import check_duration, check_range, refuse
 from beaver_actors.codec.wire_fields import JOBS_MAX
@@ -62,6 +62,11 @@ def rules_object(rules: QueueRules) -> RulesObject:
         key_rate=_rate_object(rules.key_rate),
         ageing=None if rules.ageing_ms is None else seconds(rules.ageing_ms),
     )
+
+
+def declared_names(declared: tuple[str, ...]) -> tuple[str, ...] | UnsetType:
+    """The rules that the configuration names, as they are called here; unset for none."""
+    return tuple(name.removesuffix("_ms") for name in declared) or UNSET
 
 
 def _rate_object(rate: Rate | None) -> RateObject | None:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from beaver_actors.almanac.timing import check_timing
 from beaver_actors.config.address import parse_address
+from beaver_actors.config.queues import QUEUES_SHAPE, read_queues
 from beaver_actors.config.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -75,6 +76,17 @@ def table(description: str) -> Meta:
 
     shape = {"type": ["object"], "additionalProperties": {"type": "object"}}
     return Meta(description=description, extra={"read": read, "shape": shape})
+
+
+def rules(description: str) -> Meta:
+    """Rules of queues by name."""
+
+    def read(value: object) -> dict[str, Any]:
+        read_queues(value)
+        assert isinstance(value, dict)
+        return value
+
+    return Meta(description=description, extra={"read": read, "shape": QUEUES_SHAPE})
 
 
 def address(description: str) -> Meta:

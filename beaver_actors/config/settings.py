@@ -17,6 +17,7 @@ from beaver_actors.config.kinds import (
     duration,
     flag,
     listing,
+    rules,
     share,
     size,
     table,
@@ -202,6 +203,9 @@ class Config(Section, frozen=True, kw_only=True):
     )
     schedules: Annotated[
         dict[str, Any], table("Schedules by name: cron and tz, or every; kind and what else its jobs have.")
+    ] = field(default_factory=dict)
+    queues: Annotated[
+        dict[str, Any], rules("Rules of queues by name: concurrency, rate, key_concurrency, key_rate, …")
     ] = field(default_factory=dict)
     workers: Workers = Workers()
     fleet: Fleet = Fleet()

@@ -265,6 +265,8 @@ class QueueStatus:
     """Since when the job next in line may run; None if none waits."""
     draining: bool = False
     rules: QueueRules = NO_RULES
+    declared: tuple[str, ...] = ()
+    """The names of those that stand in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)

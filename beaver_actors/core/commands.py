@@ -133,6 +133,14 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclareQueues:
+    """At a start: these are all the rules of queues that the configuration names. Answer: `Changed`, naming
+    the queues whose rules are others than before, or are the configuration's no more."""
+
+    queues: tuple[Configure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take no new jobs for this queue until it is resumed, and go on working. Answer: `Changed`, naming the
     queue."""
@@ -334,6 +342,7 @@ Command: TypeAlias = (
     | Pause
     | Resume
     | Configure
+    | DeclareQueues
     | Drain
     | DeleteQueue
     | Move

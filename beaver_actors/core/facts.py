@@ -246,6 +246,8 @@ class QueueConfigured(NamedTuple):
     queue: str
     at_ms: int
     rules: QueueRules
+    declared: tuple[str, ...] = ()
+    """The names of those that the server's configuration names; they are changed there."""
 
 
 class QueueDrainStarted(NamedTuple):

@@ -321,6 +321,7 @@ def _job_moved(state: State, fact: JobMoved) -> None:
 def _configured(state: State, fact: QueueConfigured) -> None:
     queue = _queue(state, fact.queue)
     queue.set_rules(fact.rules, fact.at_ms)
+    queue.declared = fact.declared
     state.rings.rebuild(queue)
     if fact.rules.rate is None and fact.rules.key_rate is None:
         state.rated.discard(queue.name)

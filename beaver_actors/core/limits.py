@@ -8,8 +8,11 @@ millisecond pays `limit`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from beaver_actors.core.durations import shown
 
 LIMIT_MAX = 1_000_000
 """Of a number of jobs in a rule, but for how many may wait."""
@@ -42,6 +45,24 @@ class QueueRules(NamedTuple):
 
 
 NO_RULES = QueueRules()
+
+_RATE_TEXT = re.compile(r" *([0-9]{1,9}) */ *([0-9.]*) *(ms|s|m|h|d)(?: +burst +([0-9]{1,9}))? *")
+
+
+def split_rate(text: str) -> tuple[int, str, int | None]:
+    """Take apart a rate such as `"100/1m"`, `"5/s"` or `"100/1m burst 20"`.
+
+    Returns:
+        Limit, period as text, and burst if it is named. Whether they are in range is not judged.
+
+    Raises:
+        ValueError: the text says what was expected and what came.
+    """
+    match = _RATE_TEXT.fullmatch(text)
+    if match is None:
+        raise ValueError(f'expected a rate such as "100/1m", "5/s" or "100/1m burst 20", got {shown(text)}')
+    limit, amount, unit, burst = match.groups()
+    return int(limit), f"{amount or 1}{unit}", None if burst is None else int(burst)
 
 
 @dataclass(slots=True, eq=True)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from beaver_actors.core.answers import Change, Changed, Moved, Refused
-from beaver_actors.core.commands import Configure, DeleteQueue, Drain, Move, Policy
+from beaver_actors.core.commands import Configure, DeclareQueues, DeleteQueue, Drain, Move, Policy
 from beaver_actors.core.decision import Decision, refuse
 from beaver_actors.core.facts import Fact, JobMoved, QueueConfigured, QueueDeleted, QueueDrainStarted
 from beaver_actors.core.job import WAITING, Job
-from beaver_actors.core.limits import NO_RULES
+from beaver_actors.core.limits import QueueRules
+from beaver_actors.core.queues import Queue
 from beaver_actors.core.state import State
 
 MOVED_MAX = 1000
@@ -35,11 +36,40 @@ def full(state: State, name: str, policy: Policy) -> Refused:
 
 
 def configure(state: State, command: Configure, now_ms: int, policy: Policy) -> Decision:
-    queue = state.queues.get(command.queue)
-    before = NO_RULES if queue is None else queue.rules
-    rules = before._replace(**{name: getattr(command.rules, name) for name in command.fields})
-    changes = rules != before
-    return _one(state, command.queue, QueueConfigured(command.queue, now_ms, rules) if changes else None)
+    queue = state.queues.get(command.queue) or Queue(command.queue)
+    rules = _with(queue.rules, command)
+    for name in queue.declared:
+        if getattr(rules, name) != getattr(queue.rules, name):
+            text = (
+                f"rule {name.removesuffix('_ms')} of queue {queue.name} stands in the server's configuration"
+            )
+            return refuse("conflict", f"{text}, change it there; here the queue can be paused")
+    if rules == queue.rules:
+        return _one(state, queue.name, None)
+    return _one(state, queue.name, QueueConfigured(queue.name, now_ms, rules, queue.declared))
+
+
+def declare(state: State, command: DeclareQueues, now_ms: int, policy: Policy) -> Decision:
+    """What the configuration says, at a start. A rule that it named before and names no more is taken away;
+    those that somebody has set by request, and it does not name, stay."""
+    facts: list[Fact] = []
+    wanted = {one.queue: one for one in command.queues}
+    before = [queue.name for queue in state.queues.values() if queue.declared]
+    for name in dict.fromkeys((*wanted, *before)):
+        queue = state.queues.get(name) or Queue(name)
+        rules = queue.rules._replace(**dict.fromkeys(queue.declared))
+        declared: tuple[str, ...] = ()
+        if name in wanted:
+            rules = _with(rules, wanted[name])
+            declared = tuple(rule for rule in QueueRules._fields if rule in wanted[name].fields)
+        if (rules, declared) != (queue.rules, queue.declared):
+            facts.append(QueueConfigured(name, now_ms, rules, declared))
+    changes = tuple(Change(fact[0], True) for fact in facts)
+    return Decision(facts, Changed(changes, state.lsn + len(facts)))
+
+
+def _with(rules: QueueRules, command: Configure) -> QueueRules:
+    return rules._replace(**{name: getattr(command.rules, name) for name in command.fields})
 
 
 def drain(state: State, command: Drain, now_ms: int, policy: Policy) -> Decision:
@@ -57,6 +87,9 @@ def delete(state: State, command: DeleteQueue, now_ms: int, policy: Policy) -> D
         text = ", ".join(f"{count} {job_state}" for job_state, count in sorted(held.items()))
         jobs = sum(held.values())
         return refuse("conflict", f"queue {queue.name} holds {jobs} jobs ({text}); move or delete them first")
+    if queue.declared:
+        text = f"queue {queue.name} has rules in the server's configuration; take them out there first"
+        return refuse("conflict", text)
     return _one(state, command.queue, QueueDeleted(command.queue, now_ms))
 
 

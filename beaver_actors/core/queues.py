@@ -44,6 +44,8 @@ class Queue:
     """While jobs with a key wait: the LSN of the latest start of a job without one; else 0."""
     tenants: dict[str, Tenant] = field(default_factory=dict)
     """By concurrency key."""
+    declared: tuple[str, ...] = ()
+    """The names of the rules that stand in the server's configuration, in the order of `QueueRules`."""
     tenants_waiting: int = 0
     """How many of them have jobs that wait."""
     sweep_at: int = SLACK

@@ -104,7 +104,10 @@ def status(state: State, policy: Policy) -> Status:
         own = {job_state: queue.count(job_state) for job_state in JobState}
         for job_state, count in own.items():
             counts[job_state] += count
-        queues.append(QueueStatus(name, queue.paused, own, oldest.get(name), queue.draining, queue.rules))
+        waits_since = oldest.get(name)
+        queues.append(
+            QueueStatus(name, queue.paused, own, waits_since, queue.draining, queue.rules, queue.declared)
+        )
     totals = asdict(state.totals)
     died = totals.pop("died")
     return Status(

@@ -113,8 +113,12 @@ class Lives:
             policy = settings.policy(config, self._executor.kinds, self._worker_id)
             facts, answer = decide(state, Recover(running), clock.now_ms(), policy)
             brought = carry_out(state, facts, clock.now_ms())
-            declared = settings.declared(config, self._executor.app, world.wall_ms())
-            brought += carry_out(state, decide(state, declared, clock.now_ms(), policy).facts, clock.now_ms())
+            for declared in (
+                settings.declared_queues(config),
+                settings.declared(config, self._executor.app, world.wall_ms()),
+            ):
+                facts = decide(state, declared, clock.now_ms(), policy).facts
+                brought += carry_out(state, facts, clock.now_ms())
             await world.write(lambda: _append(journal, brought))
             assert isinstance(answer, LeasesRecovered), f"recovery was answered with {answer}"
             snapshot_lsn = report.snapshot_lsn or 0

@@ -13,7 +13,8 @@ from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.codec.wire_schedules import new_schedule, read_schedule
 from beaver_actors.config import Config
-from beaver_actors.core.commands import DeclareSchedules, NewJob, Policy, Serving, SetSchedule
+from beaver_actors.config.queues import read_queues
+from beaver_actors.core.commands import DeclareQueues, DeclareSchedules, NewJob, Policy, Serving, SetSchedule
 from beaver_actors.core.schedule import ScheduleSource
 from beaver_actors.execute.app import App, AppError
 from beaver_actors.execute.children import children_of
@@ -127,6 +128,11 @@ def declared(config: Config, app: App, wall_ms: int) -> DeclareSchedules:
     if len(found) > config.limits.schedules:
         raise AppError(f"schedules: {len(found)} are declared; limits.schedules is {config.limits.schedules}")
     return DeclareSchedules(tuple(found.values()))
+
+
+def declared_queues(config: Config) -> DeclareQueues:
+    """The rules of queues in the configuration, for a start. They were checked when it was loaded."""
+    return DeclareQueues(read_queues(config.queues))
 
 
 def children(config: Config, app: App) -> ReadChildren:

@@ -193,7 +193,10 @@ def _about_queue(kind: type[QueuePaused | QueueResumed], queue: str, lsn: int, a
     """Now and then something else than what was drawn."""
     if lsn % 4 == 0:
         rate = Rate(1 + lsn % 3, 1000, 2)
-        return QueueConfigured(queue, at_ms, QueueRules(lsn, 1 + lsn % 9, rate, None, rate, 1 + lsn))
+        declared = ("concurrency", "rate") if lsn % 8 else ()
+        return QueueConfigured(
+            queue, at_ms, QueueRules(lsn, 1 + lsn % 9, rate, None, rate, 1 + lsn), declared
+        )
     return QueueDrainStarted(queue, at_ms) if lsn % 4 == 1 else kind(queue, at_ms)
 
 

@@ -152,7 +152,7 @@ def canonical(state: State) -> tuple[object, ...]:
     left out too: whether one was ever more than that is no part of the state."""
     queues = {
         name: (
-            *(queue.paused, queue.turn, queue.draining, queue.rules, queue.keyless_turn),
+            *(queue.paused, queue.turn, queue.draining, queue.rules, queue.declared, queue.keyless_turn),
             astuple(queue.bucket),
             {key: astuple(tenant) for key, tenant in queue.remembered(state.time_ms).items()},
             {key: count for key, count in queue.counts.items() if count},

@@ -126,6 +126,9 @@ def plans(terms: SearchStrategy[Terms]) -> SearchStrategy[Plan]:
     )
 
 
+rule_names = st.sets(st.sampled_from(QueueRules._fields)).map(
+    lambda named: tuple(name for name in QueueRules._fields if name in named)
+)
 limits = st.none() | st.integers(1, 3)
 rates = st.none() | st.builds(Rate, st.integers(1, 3), st.sampled_from([1, 7, 1_000]), st.integers(1, 3))
 rules = st.builds(QueueRules, st.none() | st.integers(0, 9), limits, rates, limits, rates, limits)
@@ -160,7 +163,7 @@ def facts() -> SearchStrategy[Fact]:
         "schedule": names, "plan": plans(terms()), "from_ms": times_ms, "paused": st.booleans(),
         "source": st.sampled_from(SCHEDULE_SOURCES), "nominal_ms": st.none() | times_ms,
         "times": st.integers(1, 2**31),
-        "blocked": st.booleans(), "rules": rules,
+        "blocked": st.booleans(), "rules": rules, "declared": rule_names,
     }  # fmt: skip
     reasons = {
         "JobCancelled": st.sampled_from([None, "replaced", "parent_failed"]),
@@ -226,6 +229,14 @@ def commands(
         st.builds(c.Pause, QUEUES),
         st.builds(c.Resume, QUEUES),
         st.builds(c.Configure, QUEUES, rules),
+        st.builds(
+            c.DeclareQueues,
+            st.lists(
+                st.builds(c.Configure, QUEUES, rules, rule_names.filter(bool).map(frozenset)),
+                max_size=2,
+                unique_by=lambda one: one.queue,
+            ).map(tuple),
+        ),
         st.builds(c.Drain, QUEUES),
         st.builds(c.DeleteQueue, QUEUES),
         st.builds(c.Move, QUEUES, QUEUES, st.none() | KINDS, limit=st.integers(1, 3)),

@@ -303,6 +303,9 @@ SAMPLES: list[Any] = [
         QueueConfigured("q", 1, QueueRules(key_rate=Rate(1, 1, 1_000_001))),
         QueueConfigured("q", 1, QueueRules(jobs_max=-1)),
         QueueConfigured("q", 1, (1,)),  # type: ignore[arg-type]
+        QueueConfigured("q", 1, QueueRules(), ("colour",)),
+        QueueConfigured("q", 1, QueueRules(), ("rate", "concurrency")),
+        QueueConfigured("q", 1, QueueRules(), ("rate", "rate")),
         JobEnqueued("job", 1, Terms("k"), b"{}", 1, Extras(concurrency_key=5)),  # type: ignore[arg-type]
     ],
 )

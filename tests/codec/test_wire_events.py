@@ -119,9 +119,10 @@ EXAMPLES: list[tuple[Fact, dict[str, object]]] = [
     (QueueDeleted("q", T), {"queue": "q"}),
     (JobMoved("j", T, "q"), {"job_id": "j", "queue": "q"}),
     (
-        QueueConfigured("q", T, QueueRules(None, 3, Rate(2, 1500, 5), ageing_ms=60_000)),
+        QueueConfigured("q", T, QueueRules(None, 3, Rate(2, 1500, 5), ageing_ms=60_000), ("ageing_ms",)),
         {
             "queue": "q",
+            "declared": ["ageing"],
             "rules": {
                 "jobs_max": None, "concurrency": 3, "rate": {"limit": 2, "period": 1.5, "burst": 5},
                 "key_concurrency": None, "key_rate": None, "ageing": 60,

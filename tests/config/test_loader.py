@@ -280,7 +280,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 def test_every_setting_refuses_what_it_is_not(name: str, file: Path) -> None:
     """Every setting in turn: a mapping is no value of any but one, and the problem says which and where."""
     section, _, key = name.rpartition(".")
-    wrong, got = ("7", "the number 7") if name == "schedules" else ("{}", "a mapping")
+    wrong, got = ("7", "the number 7") if name in ("schedules", "queues") else ("{}", "a mapping")
     text = f"{section}:\n  {key}: {wrong}\n" if section else f"{key}: {wrong}\n"
     (problem,) = problems(file, text)
     assert f": {name}: expected " in problem

@@ -119,6 +119,8 @@ class Model:
         self.schedules: dict[str, ModelSchedule] = {}
         self.drained: set[str] = set()
         self.rules: dict[str, QueueRules] = {}
+        self.declared: dict[str, frozenset[str]] = {}
+        """For each queue, the names of its rules that the configuration names."""
         self.starts: list[tuple[str, str | None, int]] = []
         """Queue, key and time of every start."""
         self.rated_since: dict[tuple[str, str], int] = {}

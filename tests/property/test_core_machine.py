@@ -36,6 +36,7 @@ from beaver_actors.core.commands import (
     Command,
     Configure,
     Count,
+    DeclareQueues,
     DeclareSchedules,
     Delete,
     DeleteQueue,
@@ -488,10 +489,40 @@ class CoreMachine(RuleBasedStateMachine):
         before = self.model.rule(queue)
         wanted = before._replace(**{name: getattr(rules, name) for name in fields})
         answer = self.do(Configure(queue, rules, frozenset(fields)))
+        declared = self.model.declared.get(queue, frozenset())
+        if any(getattr(wanted, name) != getattr(before, name) for name in declared):
+            assert isinstance(answer, Refused)
+            assert answer.code == "conflict"
+            return
         assert isinstance(answer, Changed)
         assert answer.changes[0].changed == (wanted != before)
         if wanted != before:
             self.model.configure(queue, wanted)
+
+    @rule(
+        wanted=st.dictionaries(
+            st.sampled_from(QUEUES),
+            st.tuples(RULES, st.sets(st.sampled_from(QueueRules._fields), min_size=1)),
+        )
+    )
+    def declare_queues(self, wanted: dict[str, tuple[QueueRules, set[str]]]) -> None:
+        """A start with these rules in its configuration."""
+        commands = tuple(
+            Configure(queue, rules, frozenset(fields)) for queue, (rules, fields) in wanted.items()
+        )
+        answer = self.do(DeclareQueues(commands))
+        assert isinstance(answer, Changed)
+        changed = set()
+        for queue in {*wanted, *self.model.declared}:
+            before, gone = self.model.rule(queue), self.model.declared.get(queue, frozenset())
+            rules, fields = wanted.get(queue, (QueueRules(), set()))
+            after = {name: None if name in gone else getattr(before, name) for name in QueueRules._fields}
+            after |= {name: getattr(rules, name) for name in fields}
+            if (QueueRules(**after), frozenset(fields)) != (before, gone):
+                changed.add(queue)
+                self.model.configure(queue, QueueRules(**after))
+        self.model.declared = {queue: frozenset(fields) for queue, (_, fields) in wanted.items()}
+        assert {change.name for change in answer.changes} == changed
 
     @rule(queue=st.sampled_from(QUEUES))
     def drain(self, queue: str) -> None:
@@ -529,6 +560,10 @@ class CoreMachine(RuleBasedStateMachine):
             assert isinstance(answer, Refused)
             assert answer.code == ("conflict" if held else "not_found")
             assert not held or f"holds {len(held)} jobs" in answer.message
+            return
+        if queue in self.model.declared:
+            assert isinstance(answer, Refused)
+            assert answer.code == "conflict"
             return
         self.model.forget(queue)
 
