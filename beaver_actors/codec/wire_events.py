@@ -51,37 +51,54 @@ _encode = msgspec.json.Encoder().encode
 
 def event_json(lsn: int, fact: Fact) -> bytes:
     """An event as JSON text, an `EventObject`; `event_push` and `events_push` make messages of it."""
-    return _quickly(lsn, fact) or _encode(event_object(lsn, fact))
+    quickly = _QUICK.get(type(fact))
+    text = None if quickly is None else quickly(lsn, fact)
+    return text or _encode(event_object(lsn, fact))
 
 
-def _quickly(lsn: int, fact: Fact) -> bytes | None:
-    """The same text for the three events of a job's plain life, at a quarter of the price; None for all
-    others."""
-    name = _QUICK.get(type(fact))
-    if name is None:
+# The three events of a job's plain life are written by hand: the same text, at a fifth of the price.
+
+
+def _enqueued_text(lsn: int, fact: JobEnqueued) -> bytes | None:
+    job_id, at_ms, terms, args, run_at_ms, extras = fact
+    if extras is not None or terms.tags:
         return None
-    head = b'{"lsn":%d,"event":"%b","at":"%b","job_id":%b' % (
-        lsn, name, _time_bytes(fact[1]), _encode(fact[0]),
+    head = _head("job_enqueued", at_ms)
+    place = _place(terms.queue, terms.kind, terms.priority)
+    run_at = _time_bytes(run_at_ms)
+    return b'{"lsn":%d%b%b,%b,"args":%b,"run_at":"%b"}' % (lsn, head, _encode(job_id), place, args, run_at)
+
+
+def _started_text(lsn: int, fact: JobStarted) -> bytes:
+    job_id, at_ms, worker_id, deadline_ms, _ = fact
+    rest = _lease(worker_id, deadline_ms)
+    return b'{"lsn":%d%b%b%b,"fence":%d}' % (lsn, _head("job_started", at_ms), _encode(job_id), rest, lsn)
+
+
+def _completed_text(lsn: int, fact: JobCompleted) -> bytes:
+    job_id, at_ms, fence, result = fact
+    head = _head("job_completed", at_ms)
+    return b'{"lsn":%d%b%b,"fence":%d,"result":%b}' % (
+        lsn, head, _encode(job_id), fence, b"null" if result is None else result,
     )  # fmt: skip
-    if isinstance(fact, JobCompleted):
-        return b'%b,"fence":%d,"result":%b}' % (head, fact.fence, fact.result or b"null")
-    if isinstance(fact, JobStarted):
-        deadline = b"" if fact.deadline_ms is None else b',"deadline":"%b"' % _time_bytes(fact.deadline_ms)
-        return b'%b,"worker_id":%b%b,"fence":%d}' % (head, _worker(fact.worker_id), deadline, lsn)
-    if isinstance(fact, JobEnqueued) and fact.extras is None and not fact.terms.tags:
-        place = _place(fact.terms.queue, fact.terms.kind, fact.terms.priority)
-        return b'%b,%b,"args":%b,"run_at":"%b"}' % (head, place, fact.args, _time_bytes(fact.run_at_ms))
-    return None
 
 
-_QUICK: dict[type[Fact], bytes] = {
-    fact: EVENT_NAMES[fact].encode() for fact in (JobEnqueued, JobStarted, JobCompleted)
+_QUICK: dict[type[Fact], Callable[[int, Any], bytes | None]] = {
+    JobEnqueued: _enqueued_text,
+    JobStarted: _started_text,
+    JobCompleted: _completed_text,
 }
 
 
+@lru_cache(maxsize=1024)  # what is committed together has happened together
+def _head(name: str, at_ms: int) -> bytes:
+    return b',"event":"%b","at":"%b","job_id":' % (name.encode(), _time_bytes(at_ms))
+
+
 @lru_cache(maxsize=1024)
-def _worker(worker_id: str) -> bytes:
-    return _encode(worker_id)
+def _lease(worker_id: str, deadline_ms: int | None) -> bytes:
+    deadline = b"" if deadline_ms is None else b',"deadline":"%b"' % _time_bytes(deadline_ms)
+    return b',"worker_id":%b%b' % (_encode(worker_id), deadline)
 
 
 @lru_cache(maxsize=1024)

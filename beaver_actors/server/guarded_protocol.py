@@ -59,11 +59,7 @@ class GuardedProtocol(WSConnection):
 
     def frame(self, message: str | bytes) -> bytes:
         """The message as it goes over the wire. Only while the connection is open."""
-        plain = write_message(message)
-        if plain is not None:
-            return plain
-        event = TextMessage(data=message) if isinstance(message, str) else BytesMessage(data=message)
-        return super().send(event)
+        return write_message(message)
 
     def farewell(self) -> bytes:
         """Returns the closing frame that the client has not been sent, if there is one."""

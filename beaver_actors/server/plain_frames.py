@@ -1,6 +1,6 @@
-"""WebSocket frames as nearly all are: a whole message in one frame of at most 64 KiB, without extensions
-(RFC 6455, section 5.2). Anything else, and anything wrong, is left to the WebSocket library to read and to
-judge: its way is a third of all that a small request costs."""
+"""WebSocket frames as nearly all are: a whole message in one frame without extensions (RFC 6455, section
+5.2), and of at most 64 KiB if it comes from a client. Anything else that comes, and anything wrong, is left
+to the WebSocket library to read and to judge: its way is a third of all that a small request costs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ BINARY: Final = 0x82
 _MASKED: Final = 0x80
 _LENGTH_16: Final = 126
 """In the place of a length: it stands in the next two bytes."""
+_LENGTH_64: Final = 127
+"""In the place of a length: it stands in the next eight bytes."""
 _SIZE_16_MAX: Final = 0xFFFF
 _MASK_BYTES: Final = 4
 
@@ -54,12 +56,12 @@ def read_message(data: bytes | bytearray, at: int, size_max: int) -> tuple[str |
         return None
 
 
-def write_message(message: str | bytes) -> bytes | None:
-    """The unmasked frame of a server's message; None if it is too long for a plain one."""
+def write_message(message: str | bytes) -> bytes:
+    """The unmasked frame of a server's message, of any length."""
     kind, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
     size = len(payload)
     if size < _LENGTH_16:
         return bytes((kind, size)) + payload
     if size <= _SIZE_16_MAX:
         return bytes((kind, _LENGTH_16, size >> 8, size & 0xFF)) + payload
-    return None
+    return bytes((kind, _LENGTH_64)) + size.to_bytes(8, "big") + payload

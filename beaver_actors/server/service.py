@@ -3,7 +3,7 @@ refusals that need no look at the queue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 import trio
@@ -116,15 +116,17 @@ class Service:
                 self._status_at = trio.current_time()
             return self._status
 
-    def event_text(self, lsn: int, fact: Fact) -> bytes:
-        """The event as JSON, written once."""
-        place = lsn % EVENTS_KEPT
-        kept_lsn, text = self._events[place]
-        if kept_lsn != lsn:
-            text = event_json(lsn, fact)
-            if len(text) <= EVENT_BYTES_KEPT:
-                self._events[place] = (lsn, text)
-        return text
+    def event_texts(self, facts: Iterable[tuple[int, Fact]]) -> Iterator[bytes]:
+        """These facts, each with its LSN, as JSON texts of events, which are written once."""
+        kept = self._events
+        for lsn, fact in facts:
+            place = lsn % EVENTS_KEPT
+            kept_lsn, text = kept[place]
+            if kept_lsn != lsn:
+                text = event_json(lsn, fact)
+                if len(text) <= EVENT_BYTES_KEPT:
+                    kept[place] = lsn, text
+            yield text
 
 
 async def _no_past(wish: Wish) -> bytes:

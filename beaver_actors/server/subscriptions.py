@@ -118,14 +118,14 @@ def _messages(
     subscription: str, watch: WatchEvents, wanted: Iterable[tuple[int, Fact]], service: Service
 ) -> Iterable[bytes]:
     """The messages that carry these events, one by one or in batches."""
+    texts = service.event_texts(wanted)
     if watch.batch is None:
-        for lsn, fact in wanted:
-            yield event_push(subscription, service.event_text(lsn, fact))
+        for text in texts:
+            yield event_push(subscription, text)
         return
     batch: list[bytes] = []
     size = 0
-    for lsn, fact in wanted:
-        text = service.event_text(lsn, fact)
+    for text in texts:
         batch.append(text)
         size += len(text)
         if len(batch) == watch.batch or size >= PUSH_BYTES:
@@ -140,12 +140,13 @@ async def _wanted(
 ) -> list[tuple[int, Fact]]:
     """The facts that pass the filter, with their LSNs."""
     names, job_ids = watch.facts, watch.job_ids
-    passed = [
-        (lsn, fact)
-        for lsn, fact in enumerate(facts, first_lsn)
-        if (names is None or type(fact) in names)
-        and (job_ids is None or (fact[0] in job_ids and not isinstance(fact, OTHER_FACTS)))
-    ]
+    passed = list(enumerate(facts, first_lsn))
+    if names is not None:
+        passed = [(lsn, fact) for lsn, fact in passed if type(fact) in names]
+    if job_ids is not None:
+        passed = [
+            (lsn, fact) for lsn, fact in passed if fact[0] in job_ids and not isinstance(fact, OTHER_FACTS)
+        ]
     if watch.kind is None and watch.queue is None:
         return passed
     for fact in facts:
