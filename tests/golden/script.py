@@ -1,4 +1,5 @@
-"""The history behind the golden files: fixed facts, one of every kind, and how they come to be files.
+"""The history behind the first golden files: fixed facts, one of every kind that there was then, and how
+facts come to be files. What came later stands in `later.py`.
 
 `python -m tests.golden.script tests/golden/v<number>` writes the files of the format this program writes:
 that directory, as a server that has stopped leaves it, and `v<number>-killed`, as one leaves it that was
@@ -11,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ from beaver_actors.core.facts import (
     QueueResumed,
 )
 from beaver_actors.core.job import Backoff, Extras, Job, JobError, Terms
+from beaver_actors.core.limits import NO_RULES, Bucket
+from beaver_actors.core.queues import Queue
 from beaver_actors.core.state import State
 from beaver_actors.journal.board import Board
 from beaver_actors.journal.disk import RealDisk
@@ -81,17 +85,24 @@ AFTER_SNAPSHOT: list[list[Fact]] = [
 
 def write(directory: Path) -> None:
     """Write a data directory in the current format: two lives, a snapshot, three segments."""
+    write_lives(directory, BEFORE_SNAPSHOT, AFTER_SNAPSHOT[:3], AFTER_SNAPSHOT[3:])
+
+
+def write_lives(directory: Path, *histories: list[list[Fact]]) -> None:
+    """Write what a server leaves that has stopped: of the first life a history up to a snapshot and one after
+    it, and that of a second life."""
+    before, after, second = histories
     disk = RealDisk(str(directory))
     journal = open_journal(disk, SETTINGS).journal
-    for facts in BEFORE_SNAPSHOT:
+    for facts in before:
         journal.append(facts)
     fold_snapshot(disk, journal.rotate(), SETTINGS.snapshots_kept, "golden")
-    for facts in AFTER_SNAPSHOT[:3]:
+    for facts in after:
         journal.append(facts)
     journal.rotate()
     journal.close()
     journal = open_journal(disk, SETTINGS).journal
-    for facts in AFTER_SNAPSHOT[3:]:
+    for facts in second:
         journal.append(facts)
     journal.close()
     for name in ("lock", "reserve", "wal/spare.tmp"):
@@ -134,15 +145,19 @@ def write_killed(directory: Path) -> None:
 
 
 def shown(state: State) -> dict[str, Any]:
-    """All of a state that is not derived, as JSON can hold it."""
+    """All of a state that is not derived, as JSON can hold it; what came later is None if there is none."""
     jobs = [_shown_job(job) for job in state.jobs.values()]
     queues = [(queue.name, queue.paused, queue.turn) for queue in state.queues.values()]
+    more = {queue.name: _shown_more(queue, state.time_ms) for queue in state.queues.values()}
     whole = {
         "lsn": state.lsn,
         "time_ms": state.time_ms,
         "jobs": jobs,
         "queues": queues,
         "totals": dataclasses.asdict(state.totals),
+        "more_of_queues": more if any(more.values()) else None,
+        "operations": [dataclasses.asdict(one) for one in state.operations.values()] or None,
+        "schedules": [dataclasses.asdict(one) for one in state.schedules.values()] or None,
     }
     decoded: dict[str, Any] = json.loads(json.dumps(whole, default=lambda value: value.decode()))
     return decoded
@@ -151,21 +166,34 @@ def shown(state: State) -> dict[str, Any]:
 def _shown_job(job: Job) -> dict[str, Any]:
     """As `state.json` has it, wherever in a job a value is kept."""
     fields = dataclasses.asdict(job)
-    del fields["extras"]
+    extras = Extras(*fields.pop("extras") or ())._replace(expires_at_ms=None)
+    more = None if extras == Extras() else extras
     counts = {"attempt": job.attempt, "rescues": job.rescues, "fence": job.fence}
     trail = fields["trail"] and {name: value for name, value in fields["trail"].items() if name not in counts}
-    return {**fields, **counts, "trail": trail, "expires_at_ms": job.expires_at_ms}
+    return {**fields, **counts, "trail": trail, "expires_at_ms": job.expires_at_ms, "more": more}
 
 
-def main(target: Path) -> None:
-    """Write the golden files of a format version, those that are not there yet."""
-    for directory, writer in ((target, write), (target.with_name(f"{target.name}-killed"), write_killed)):
-        if not directory.exists():
-            directory.mkdir()
-            writer(directory)
-            text = json.dumps(shown(replay(RealDisk(str(directory))).state), indent=1, ensure_ascii=False)
-            (directory / "state.json").write_text(text + "\n", encoding="utf-8")
+def _shown_more(queue: Queue, time_ms: int) -> list[Any] | None:
+    """What the first version did not know of a queue."""
+    tenants = {key: (one.turn, *_shown_bucket(one.bucket)) for key, one in queue.stored(time_ms).items()}
+    more = [queue.draining, queue.rules, _shown_bucket(queue.bucket), queue.keyless_turn, tenants]
+    return None if more == [False, NO_RULES, (0, 0), 0, {}] else more
+
+
+def _shown_bucket(bucket: Bucket) -> tuple[int, int]:
+    return (bucket.owed, bucket.at_ms) if bucket.owed else (0, 0)
+
+
+def write_golden(directory: Path, writer: Callable[[Path], None]) -> None:
+    """Write the files, if they are not there yet, and beside them the state that they stand for."""
+    if not directory.exists():
+        directory.mkdir()
+        writer(directory)
+        text = json.dumps(shown(replay(RealDisk(str(directory))).state), indent=1, ensure_ascii=False)
+        (directory / "state.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    place = Path(sys.argv[1])
+    write_golden(place, write)
+    write_golden(place.with_name(f"{place.name}-killed"), write_killed)

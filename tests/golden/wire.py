@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import cbor2
 import trio
@@ -19,9 +18,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import Failed, Outcome, Rejected, Succeeded
+from tests.golden.wire_later import LATER, Message, jobs
 from tests.server.house import open_house
-
-Message = dict[str, Any]
 
 FULL: Message = {
     "kind": "work", "args": {"n": 1, "deep": [1, 2.5, None, True, "ü"]}, "id": "full", "queue": "mail",
@@ -39,10 +37,6 @@ BACKOFFS: tuple[Message, ...] = (
 
 ENDLESS, REMOTE = 36, 40
 """The fences of these two in the conversation."""
-
-
-def jobs(*items: Message) -> Message:
-    return {"type": "enqueue", "jobs": list(items)}
 
 
 REQUESTS: tuple[Message, ...] = (
@@ -97,6 +91,7 @@ REQUESTS: tuple[Message, ...] = (
     {"type": "report", "reports": [{"job_id": "remote", "fence": REMOTE, "outcome": "snoozed"}]},
     {"type": "workers"},
     {"type": "deregister"},
+    *LATER,
     # Events one by one, and when no more happens: how they are cut into messages is left to chance.
     {"type": "subscribe", "topic": "events", "from_lsn": 0, "batch": 1},
     {"type": "subscribe", "topic": "events", "from_lsn": 1},
