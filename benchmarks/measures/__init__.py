@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from benchmarks.measures.backlog import growth, memory, restart, snapshot
+from benchmarks.measures.fairness import fairness
 from benchmarks.measures.fleet import fleet
 from benchmarks.measures.messages import latency, messages, start
 from benchmarks.measures.remote import remote
@@ -27,4 +28,5 @@ MEASURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "snapshot": snapshot,
     "restart": restart,
     "fleet": fleet,
+    "fairness": fairness,
 }
