@@ -124,6 +124,7 @@ FIRST: list[list[Fact]] = [
     [JobStarted("red-1", AT + DAY, "worker-1"), JobStarted("keyless", AT + DAY, "worker-1")],
     [JobCompleted("red-1", AT + DAY, 65), JobCompleted("keyless", AT + DAY, 66)],
     [QueueDrainStarted("open", AT + DAY)],
+    [QueueConfigured("declared", AT + DAY, FEW_RULES, ("concurrency",))],
 ]  # fmt: skip
 SECOND: list[list[Fact]] = [
     [OperationStarted("nothing", AT + DAY + 1, "retry", JobState.DEAD, "mail")],
@@ -144,7 +145,7 @@ SECOND: list[list[Fact]] = [
 THIRD: list[list[Fact]] = [
     [JobStarted("blue-1", AT + DAY + 5, "worker-2"), JobMoved("red-2", AT + DAY + 5, "default")],
     [QueueConfigured("limited", AT + DAY + 6, RULES._replace(rate=None))],
-    [JobCompleted("blue-1", AT + DAY + 6, 83)],
+    [JobCompleted("blue-1", AT + DAY + 6, 84)],
 ]  # fmt: skip
 
 
