@@ -18,22 +18,22 @@ from beaver_actors.actors.wal_writer import Append, Message as WalMessage
 from beaver_actors.core.answers import Answer, Leased, Ticked
 from beaver_actors.core.carry import carry_out, is_settled
 from beaver_actors.core.commands import (
-    Cancel,
     Command,
     Enqueue,
+    Finish,
     Lease,
-    PauseSchedule,
     Policy,
-    RemoveSchedule,
-    ResumeSchedule,
     Serving,
-    SetSchedule,
-    StartOperation,
 )
 from beaver_actors.core.decide import decide
 from beaver_actors.core.decision import Decision
-from beaver_actors.core.facts import Fact, JobCancelRequested
-from beaver_actors.core.job import Job
+from beaver_actors.core.facts import (
+    Fact,
+    JobCancelRequested,
+    OperationStarted,
+    ScheduleRemoved,
+    ScheduleSet,
+)
 from beaver_actors.core.state import State, advance, next_ms
 from beaver_actors.kernel.clock import Clock
 from beaver_actors.kernel.mailbox import Handle, Mailbox, Reply
@@ -47,7 +47,8 @@ APPEND_BYTES_MAX = 4 * 1024 * 1024
 giant write."""
 
 
-_ABOUT_SCHEDULES = frozenset({SetSchedule, RemoveSchedule, PauseSchedule, ResumeSchedule})
+_DAILY = frozenset({Enqueue, Lease, Finish})
+"""Commands of which nearly all facts come, none of them one that the actors above must hear of."""
 
 
 class Request(NamedTuple):
@@ -208,8 +209,6 @@ class _JobManager:
                 if weight > APPEND_BYTES_MAX:
                     await self._send()
                     weight = 0
-            elif type(command) is StartOperation:
-                self._signals.due.ring(None)
             elif isinstance(decision.answer, Ticked):
                 self._next_ms = decision.answer.next_ms
         self._serve_tickets(now_ms, policy)
@@ -236,21 +235,27 @@ class _JobManager:
         """Fold what was decided, and keep the answer for the disk to let go."""
         state = self._state
         facts = carry_out(state, decision.facts, self._now_ms)
-        if type(request.command) in _ABOUT_SCHEDULES and facts:
-            self._signals.schedules.ring(None)
-        if type(request.command) is Cancel:
-            for fact in decision.facts:
-                if type(fact) is JobCancelRequested:
-                    self._ring_cancel(state.jobs[fact.job_id])
+        if type(request.command) not in _DAILY:
+            for fact in facts:
+                self._tell_of(fact)
         if isinstance(decision.answer, Ticked):
             self._release += [partial(self._signals.taken.ring, fence) for fence in decision.answer.taken]
         self._facts += facts
         self._release.append(partial(request.reply.give, decision.answer))
 
-    def _ring_cancel(self, job: Job) -> None:
-        remote = job.trail is not None and job.trail.lease_ms is not None
-        signal = self._signals.remote_cancels if remote else self._signals.cancels
-        self._release.append(partial(signal.ring, job.fence))
+    def _tell_of(self, fact: Fact) -> None:
+        """Wake those above whom a fact concerns, whichever command it came of."""
+        signals = self._signals
+        match fact:
+            case JobCancelRequested():
+                job = self._state.jobs[fact.job_id]
+                remote = job.trail is not None and job.trail.lease_ms is not None
+                signal = signals.remote_cancels if remote else signals.cancels
+                self._release.append(partial(signal.ring, job.fence))
+            case ScheduleSet() | ScheduleRemoved():
+                signals.schedules.ring(None)
+            case OperationStarted():
+                signals.due.ring(None)
 
     def _serve_tickets(self, now_ms: int, policy: Policy) -> None:
         """Answer the leases that wait, as far as there is work for them."""

@@ -7,10 +7,11 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from beaver_actors.core.answers import Changed, Schedules, ScheduleView
+from beaver_actors.core.answers import Changed, LeasedJob, Schedules, ScheduleView
 from beaver_actors.core.commands import ListSchedules, PauseSchedule, Policy, SetSchedule
-from beaver_actors.core.facts import ScheduleFired
+from beaver_actors.core.facts import JobCancelled, ScheduleFired
 from beaver_actors.core.job import Terms
+from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.schedule import Plan
 from tests.actors.world import World, running
 
@@ -57,6 +58,31 @@ async def test_a_schedule_that_is_set_is_heeded_at_once(autojump_clock: MockCloc
         await world.ask(PauseSchedule("s"))
         await trio.sleep(60)
         assert len(fires(world)) == 1
+
+
+async def test_the_job_before_is_stopped_if_the_schedule_says_so(autojump_clock: MockClock) -> None:
+    """P3: as by anyone's cancel: its handler stops, and the next one has the place."""
+    running_now: set[str] = set()
+    most = 0
+
+    async def work(job: LeasedJob) -> Outcome:
+        nonlocal most
+        running_now.add(job.job_id)
+        most = max(most, len(running_now))
+        try:
+            await trio.sleep_forever()
+        finally:
+            running_now.remove(job.job_id)
+        raise AssertionError("unreachable")
+
+    async with running(work) as world:
+        await have(world, overlap="cancel_old")
+        await trio.sleep(45)
+        assert fires(world) == [(10, None), (20, None), (30, None), (40, None)]
+        cancelled = [fact for fact in world.log.facts if isinstance(fact, JobCancelled)]
+        assert len(cancelled) == 3
+        assert len(running_now) == 1
+    assert most <= 2
 
 
 async def test_a_machine_that_was_suspended_makes_up_for_what_it_missed(autojump_clock: MockClock) -> None:
