@@ -16,7 +16,7 @@ from beaver_actors.actors.job_manager import Jobs, Signals
 from beaver_actors.almanac.timing import due_times, next_times
 from beaver_actors.core.answers import Fired, Refused, Schedules, ScheduleView
 from beaver_actors.core.commands import Fire, ListSchedules
-from beaver_actors.core.schedules import CATCH_UP_MAX
+from beaver_actors.core.fires import CATCH_UP_MAX
 
 POLL_SECONDS = 1.0
 """The wall clock is looked at so often, as no timer follows its jumps."""

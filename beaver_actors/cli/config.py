@@ -33,6 +33,7 @@ def check(file: str | None, as_json: bool) -> None:
     """
     settings = load_config(file)
     server_token(settings)
+    _check_schedules(settings)
     if as_json:
         from beaver_actors.config.catalogue import CATALOGUE, value_of
 
@@ -44,6 +45,23 @@ def check(file: str | None, as_json: bool) -> None:
         f"  clients {settings.server.listen}, metrics {metrics}, data in {settings.data_dir}, "
         f"{settings.workers.count} workers, app {settings.app or 'none (the demo kinds)'}"
     )
+
+
+def _check_schedules(settings: Config) -> None:
+    """Judge what the jobs of schedules ask for, as a start would.
+
+    Raises:
+        Failure: a field is wrong or unknown.
+    """
+    from beaver_actors.codec.wire_schedules import check_read_schedule, read_schedule
+
+    try:
+        for name, fields in settings.schedules.items():
+            check_read_schedule(read_schedule(name, fields))
+    except ValueError as error:
+        raise Failure(
+            Exit.USAGE, f"schedules: {error}", "docs/schedules.md says what may stand there."
+        ) from None
 
 
 @config.command()

@@ -16,9 +16,8 @@ from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import count, many
-from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
-from beaver_actors.core.job import ON_PARENT_FAILURE, UNIQUE_UNTIL
+from beaver_actors.core.job import ON_CONFLICT, ON_PARENT_FAILURE, UNIQUE_UNTIL
 
 if TYPE_CHECKING:
     from beaver_actors.cli.waiting import Endings

@@ -10,6 +10,7 @@ from beaver_actors.cli.console import json_document, line, note, show
 from beaver_actors.cli.enqueue import number_or_text, object_option
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
+from beaver_actors.core.job import ON_CONFLICT, UNIQUE_UNTIL
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from beaver_actors.client import Change, Client, Job, ScheduleInfo, Status
+    from beaver_actors.codec.wire_schedule_objects import ScheduledJobShown
 
 SHOWN_TIMES = 5
 STAMP = "%Y-%m-%d %H:%M:%S %Z"
@@ -102,6 +104,18 @@ def show_schedule(server: Target, /, *, name: str, count: int, as_json: bool) ->
 @click.option("--max-attempts", type=int, metavar="N", help="Runs in all.")
 @click.option("--backoff", metavar="DURATION", help="The wait between attempts.")
 @click.option("--retention", metavar="DURATION", help="How long a finished job is kept.")
+@click.option("--expires-in", metavar="DURATION", help="How long after it came a job may wait.")
+@click.option("--unique-key", metavar="KEY", help="Each job takes it; while it is held no job comes.")
+@click.option(
+    "--unique-until", type=click.Choice(UNIQUE_UNTIL), help='Until when it is held; "finished" if not given.'
+)
+@click.option("--unique-for", metavar="DURATION", help="It is held at most so long; a window needs this.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(ON_CONFLICT),
+    help='"replace": one that holds it and waits makes way.',
+)
+@click.option("--concurrency-key", metavar="KEY", help="Its jobs take turns by this key.")
 @click.option(
     "--tag", "tags", multiple=True, metavar="TAG", help="A word to find its jobs by; may be repeated."
 )
@@ -120,7 +134,7 @@ def set_schedule(server: Target, /, *, name: str, kind: str, as_json: bool, **op
     args = object_option("args", given.pop("args")) if "args" in given else None
     if "meta" in given:
         given["meta"] = object_option("meta", given["meta"])
-    for key in ("every", "timeout", "backoff", "retention"):
+    for key in ("every", "timeout", "backoff", "retention", "expires_in", "unique_for"):
         if key in given and given[key] != "none":
             given[key] = number_or_text(given[key])
 
@@ -253,12 +267,28 @@ def described(schedule: ScheduleInfo) -> list[str]:
             f"  job      {schedule.job.kind}  {bytes(schedule.job.args).decode()}  queue {schedule.job.queue}"
         ),
         f"  rules    catch_up {schedule.catch_up}, overlap {schedule.overlap}",
+        *job_rules(schedule.job),
         f"  so far   {count(schedule.fired)} fired, {count(schedule.skipped)} skipped",
     ]
     if schedule.last_job_id is not None:
         state = schedule.last_job_state or "deleted since"
         rows.append(cut(f"  last     {schedule.last_at}  {schedule.last_job_id}  {state}"))
     return rows + upcoming(schedule)
+
+
+def job_rules(job: ScheduledJobShown) -> list[str]:
+    """What its jobs ask for beside their terms, in a line; none if that is nothing."""
+    from beaver_actors.cli.text import cut, duration
+
+    parts = []
+    if job.expires_in is not None:
+        parts.append(f"expire after {duration(job.expires_in * 1000)}")
+    if job.unique_key is not None:
+        limit = "" if job.unique_for is None else f" for {duration(job.unique_for * 1000)}"
+        parts.append(f"unique {job.unique_key} until {job.unique_until}{limit}, else {job.on_conflict}")
+    if job.concurrency_key is not None:
+        parts.append(f"concurrency key {job.concurrency_key}")
+    return [cut(f"  jobs     {'; '.join(parts)}")] if parts else []
 
 
 def upcoming(schedule: ScheduleInfo) -> list[str]:

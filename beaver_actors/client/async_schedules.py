@@ -57,7 +57,9 @@ class Schedules(Generic[J]):
                 `tz` (an IANA name; "UTC" if not given), or `every`, an interval; `catch_up`: "one" (if not
                 given), "none" or "all"; `overlap`: "allow" (if not given), "skip" or "cancel_old"; `paused`;
                 and for its jobs `queue`, `priority`, `timeout`, `max_attempts`, `backoff`, `retention`,
-                `tags` and `meta`, as for `new_job`.
+                `unique_key` (while it is held no job comes, and the time counts as skipped) with
+                `unique_until`, `unique_for` and `on_conflict`, `concurrency_key`, `tags` and `meta`, as for
+                `new_job`; and `expires_in`: one that still waits so long after it came has expired.
 
         Raises:
             Conflict: it stands in the app's code or in the server's configuration.

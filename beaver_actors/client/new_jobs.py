@@ -36,9 +36,8 @@ from beaver_actors.codec.wire_objects import (
     NewJobObject,
     Polynomial,
 )
-from beaver_actors.core.commands import OnConflict
 from beaver_actors.core.durations import seconds
-from beaver_actors.core.job import Backoff, OnParentFailure, UniqueUntil
+from beaver_actors.core.job import Backoff, OnConflict, OnParentFailure, UniqueUntil
 
 if TYPE_CHECKING:
     # So that `Job` alone means a job with any result. Type checkers know the default, Python 3.11 does not.

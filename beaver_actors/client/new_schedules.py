@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from beaver_actors.client.new_jobs import BackoffLike, Duration, JobCall, JobOptions, asked_for
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
+from beaver_actors.core.job import OnConflict, UniqueUntil
 from beaver_actors.core.schedule import CatchUp, Overlap
 
 
@@ -28,11 +29,20 @@ class ScheduleOptions(TypedDict, total=False):
     max_attempts: int | None
     backoff: BackoffLike | None
     retention: Duration | None
+    expires_in: Duration | None
+    unique_key: str | None
+    unique_until: UniqueUntil | None
+    unique_for: Duration | None
+    on_conflict: OnConflict | None
+    concurrency_key: str | None
     tags: Iterable[str] | None
     meta: Mapping[str, Any] | None
 
 
 _OWN = ("cron", "every", "tz", "catch_up", "overlap", "paused")
+_SHARED = tuple(field for field in ScheduledJobObject.__struct_fields__ if field != "expires_in")
+_ONE_JOBS_OWN = ("run_at", "delay", "expires_at", "depends_on", "on_parent_failure")
+"""What a call may bring and a schedule cannot carry."""
 
 
 def new_schedule(
@@ -53,7 +63,13 @@ def new_schedule(
     every = own.get("every")
     if isinstance(every, timedelta):
         own["every"] = every.total_seconds()
+    expires_in = given.pop("expires_in", None)
+    if isinstance(expires_in, timedelta):
+        expires_in = expires_in.total_seconds()
     job_options: JobOptions = given  # type: ignore[assignment]  # the others are gone
     job = asked_for(kind, args, job_options)
-    fields = {field: getattr(job, field) for field in ScheduledJobObject.__struct_fields__}
-    return NewScheduleObject(name=name, job=ScheduledJobObject(**fields), **own)
+    for field in _ONE_JOBS_OWN:
+        if getattr(job, field) is not None:
+            raise TypeError(f"{field}: the jobs of a schedule have none")
+    fields = {field: getattr(job, field) for field in _SHARED}
+    return NewScheduleObject(name=name, job=ScheduledJobObject(**fields, expires_in=expires_in), **own)

@@ -9,10 +9,12 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
+from beaver_actors.codec.extras_codec import MoreRow, UniqueRow, contradiction
 from beaver_actors.codec.packing import CodecError, convert, dump, load, pack_terms, unpack_terms
 from beaver_actors.codec.ranges import Lsn, Time
 from beaver_actors.core.durations import DURATION_MS_MAX
 from beaver_actors.core.facts import SkipReason
+from beaver_actors.core.job import OnConflict, Unique
 from beaver_actors.core.schedule import CatchUp, Overlap, Plan, Schedule, ScheduleSource
 from beaver_actors.core.schedules import is_plan
 
@@ -27,6 +29,10 @@ class PlanRow(NamedTuple):
     tz: str = "UTC"
     catch_up: CatchUp = "one"
     overlap: Overlap = "allow"
+    expires_in_ms: Annotated[int, Meta(ge=1, le=DURATION_MS_MAX)] | None = None
+    unique: UniqueRow | None = None
+    on_conflict: OnConflict = "reject"
+    concurrency_key: Annotated[str, Meta(min_length=1)] | None = None
 
 
 class PackedScheduleSet(NamedTuple):
@@ -75,7 +81,8 @@ def pack_plan(plan: Plan) -> bytes:
     """
     if type(plan) is not Plan:
         raise CodecError(f"plan: expected a plan, got {type(plan).__name__}")
-    values = [pack_terms(plan.terms), *plan[1:]]
+    values = [tuple(value) if type(value) is Unique else value for value in plan]
+    values[0] = pack_terms(plan.terms)
     names, defaults = PlanRow._fields, PlanRow._field_defaults
     while len(values) > 1 and values[-1] == defaults[names[len(values) - 1]]:
         values.pop()
@@ -94,9 +101,13 @@ def unpack_plan(packed: object) -> Plan:
     if type(packed) is not bytes:
         raise CodecError(f"plan: expected bytes, got {type(packed).__name__}")
     row = convert(load(packed), PlanRow, "plan", PlanRow._fields)
-    plan = Plan(unpack_terms(row.terms), *row[1:])
+    unique = None if row.unique is None else Unique(*row.unique)
+    plan = Plan(unpack_terms(row.terms), *row[1:8], unique, *row[9:])
     if not is_plan(plan):
         raise CodecError("plan: expected either cron or an interval")
+    found = contradiction(MoreRow(row.unique))
+    if found is not None or (plan.unique is None and plan.on_conflict != "reject"):
+        raise CodecError(f"plan: {found or 'a conflict without a unique key'}")
     return plan
 
 

@@ -248,6 +248,8 @@ def _fill_schedule(event: EventObject, fact: ScheduleFact) -> None:
             event.cron = UNSET if plan.cron is None else plan.cron
             event.every = UNSET if plan.every_ms is None else seconds(plan.every_ms)
             event.tz = UNSET if plan.cron is None else plan.tz
+            event.unique_key = UNSET if plan.unique is None else plan.unique.key
+            event.concurrency_key = UNSET if plan.concurrency_key is None else plan.concurrency_key
             event.paused, event.source = fact.paused, fact.source
         case ScheduleRemoved():
             event.reason = fact.reason

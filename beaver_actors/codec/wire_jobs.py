@@ -39,10 +39,19 @@ from beaver_actors.codec.wire_fields import (
     UNIQUE_KEY_CHARS_MAX,
 )
 from beaver_actors.codec.wire_objects import BackoffRule, Exponential, Fixed, Listed, NewJobObject, Polynomial
-from beaver_actors.core.commands import ON_CONFLICT, NewJob, OnConflict
+from beaver_actors.core.commands import NewJob
 from beaver_actors.core.durations import seconds, shown
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
-from beaver_actors.core.job import ON_PARENT_FAILURE, UNIQUE_UNTIL, Backoff, Extras, Terms, Unique
+from beaver_actors.core.job import (
+    ON_CONFLICT,
+    ON_PARENT_FAILURE,
+    UNIQUE_UNTIL,
+    Backoff,
+    Extras,
+    OnConflict,
+    Terms,
+    Unique,
+)
 
 _NULL = Raw(b"null")
 """In a field that is carried unread, the same as leaving it out."""

@@ -38,8 +38,8 @@ from beaver_actors.codec.wire_fields import (
 )
 from beaver_actors.codec.wire_queue_objects import RulesObject
 from beaver_actors.core.answers import BecauseReason, RefusalCode, WaitReason
-from beaver_actors.core.commands import ON_CONFLICT
 from beaver_actors.core.job import (
+    ON_CONFLICT,
     ON_PARENT_FAILURE,
     UNIQUE_UNTIL,
     EndReason,
@@ -425,7 +425,7 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
         str | UnsetType, about("job_enqueued, job_failed, job_snoozed, job_retried, job_unblocked.", **TIME)
     ] = UNSET
     expires_at: Annotated[str | UnsetType, about("job_enqueued, if it has one.", **TIME)] = UNSET
-    unique_key: Annotated[str | UnsetType, about("job_enqueued, if it has one.")] = UNSET
+    unique_key: Annotated[str | UnsetType, about("job_enqueued, schedule_set, if it has one.")] = UNSET
     depends_on: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has parents.")] = UNSET
     on_parent_failure: Annotated[
         str | UnsetType, about("job_enqueued, if it has parents and shall run in any case: continue.")
@@ -433,7 +433,7 @@ class EventObject(Struct, kw_only=True, omit_defaults=True):
     blocked: Annotated[
         bool | UnsetType, about("job_retried: true if it has parents that have yet to end.")
     ] = UNSET
-    concurrency_key: Annotated[str | UnsetType, about("job_enqueued, if it has one.")] = UNSET
+    concurrency_key: Annotated[str | UnsetType, about("job_enqueued, schedule_set, if it has one.")] = UNSET
     rules: Annotated[RulesObject | UnsetType, about("queue_configured: all that hold from now on.")] = UNSET
     declared: Annotated[
         tuple[str, ...] | UnsetType,

@@ -8,12 +8,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from beaver_actors.codec.wire_fields import (
     ATTEMPTS_MAX,
+    CONCURRENCY_KEY_CHARS_MAX,
     DURATION,
     PRIORITY_MAX,
     QUEUE_PATTERN,
     SCHEDULE_PATTERN,
     TAGS_MAX,
     TIME,
+    UNIQUE_KEY_CHARS_MAX,
     Args,
     Kind,
     QueueName,
@@ -24,7 +26,7 @@ from beaver_actors.codec.wire_fields import (
     about,
 )
 from beaver_actors.codec.wire_objects import BackoffRule
-from beaver_actors.core.job import JobState
+from beaver_actors.core.job import ON_CONFLICT, UNIQUE_UNTIL, JobState, OnConflict, UniqueUntil
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP, CatchUp, Overlap, ScheduleSource
 
 
@@ -45,6 +47,35 @@ class ScheduledJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_
     ] = UNSET
     backoff: Annotated[BackoffRule | None, about("The wait between failed attempts.")] = None
     retention: Annotated[Seconds | None, about(f"How long a finished job is kept. {DURATION}")] = None
+    expires_in: Annotated[
+        Seconds | None,
+        about(f"A job that still waits so long after it came is dead, reason `expired`. {DURATION}"),
+    ] = None
+    unique_key: Annotated[
+        str | None,
+        about(
+            "Taken by each of its jobs. While another job holds it no job comes, and the fire is told as "
+            "skipped, reason `not_unique`.",
+            minLength=1,
+            maxLength=UNIQUE_KEY_CHARS_MAX,
+        ),
+    ] = None
+    unique_until: Annotated[
+        str | None, about("As for a job: finished if there is none.", enum=list(UNIQUE_UNTIL))
+    ] = None
+    unique_for: Annotated[Seconds | None, about(f"As for a job. {DURATION}")] = None
+    on_conflict: Annotated[
+        str | None,
+        about(
+            "replace: a job that holds the key and still waits makes way. reject (if there is none) and "
+            "return_existing: no job comes; they differ for `trigger_schedule`, which is answered with "
+            "`not_unique` or with that job.",
+            enum=list(ON_CONFLICT),
+        ),
+    ] = None
+    concurrency_key: Annotated[
+        str | None, about("As for a job.", minLength=1, maxLength=CONCURRENCY_KEY_CHARS_MAX)
+    ] = None
     tags: Annotated[tuple[Tag, ...] | None, about("For filters.", maxItems=TAGS_MAX)] = None
     meta: Annotated[
         Raw | UnsetType, about("Belongs to the user: an object of at most 16 KiB.", type="object")
@@ -98,6 +129,12 @@ class ScheduledJobShown(Struct, kw_only=True):
     retention: int | float | None
     tags: tuple[str, ...]
     meta: UserMeta
+    expires_in: int | float | None = None
+    unique_key: str | None = None
+    unique_until: Annotated[UniqueUntil | None, about("Null without a unique key.")] = None
+    unique_for: int | float | None = None
+    on_conflict: Annotated[OnConflict | None, about("Null without a unique key.")] = None
+    concurrency_key: str | None = None
 
 
 class ScheduleObject(Struct, kw_only=True):
@@ -117,7 +154,7 @@ class ScheduleObject(Struct, kw_only=True):
     created_at: Annotated[str, about("When it was first set.", **TIME)]
     next: Annotated[list[str], about("The next times, as many as were asked for; none while paused.")]
     fired: Annotated[int, about("Jobs that came of it.")]
-    skipped: Annotated[int, about("Times of which no job came, missed or overlapping.")]
+    skipped: Annotated[int, about("Times of which no job came: missed, overlapping, or their key was held.")]
     last_at: Annotated[str | None, about("The time for which the latest job came.", **TIME)]
     last_job_id: str | None
     last_job_state: Annotated[JobState | None, about("Null if it was deleted.")]

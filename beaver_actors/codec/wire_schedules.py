@@ -14,7 +14,14 @@ from msgspec import Raw
 from beaver_actors.almanac.timing import check_timing, next_times
 from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.wire import Ok
-from beaver_actors.codec.wire_checks import check_choice, check_id, check_range, check_schedule, refuse
+from beaver_actors.codec.wire_checks import (
+    check_choice,
+    check_duration,
+    check_id,
+    check_range,
+    check_schedule,
+    refuse,
+)
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError, explain
 from beaver_actors.codec.wire_fields import NEXT_MAX
@@ -41,7 +48,8 @@ from beaver_actors.core.commands import (
     SetSchedule,
     TriggerSchedule,
 )
-from beaver_actors.core.durations import seconds
+from beaver_actors.core.durations import seconds, shown
+from beaver_actors.core.job import Extras
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP, Plan, ScheduleSource
 
 _NO_IDS = JobIds(lambda: 0, lambda bits: 0)
@@ -111,13 +119,27 @@ def new_schedule(
         catch_up = check_choice(wanted.catch_up or "one", "catch_up", CATCH_UP)
         overlap = check_choice(wanted.overlap or "allow", "overlap", OVERLAP)
         fields = msgspec.structs.asdict(wanted.job)
+        expires_in_ms = _lifetime(fields.pop("expires_in"))
         (job,) = new_jobs([NewJobObject(id="-", **fields)], _NO_IDS, limits, defaults, "job.")
     except WireError as error:
         raise WireError(error.code, path + error.message) from None
     except ValueError as error:
         raise WireError("bad_request", path + str(error)) from None
-    plan = Plan(job.terms, job.args, cron, every_ms, tz, catch_up, overlap)
+    extras = job.extras or Extras()
+    plan = Plan(
+        job.terms, job.args, cron, every_ms, tz, catch_up, overlap,
+        expires_in_ms, extras.unique, job.on_conflict, extras.concurrency_key,
+    )  # fmt: skip
     return SetSchedule(name, plan, wall_ms, wanted.paused, source)
+
+
+def _lifetime(wanted: float | str | None) -> int | None:
+    if wanted is None:
+        return None
+    expires_in_ms = check_duration(wanted, "job.expires_in")
+    if not expires_in_ms:
+        refuse(f"job.expires_in: expected more than 0, got {shown(wanted)}")
+    return expires_in_ms
 
 
 def read_schedule(name: object, fields: object) -> NewScheduleObject:
@@ -200,7 +222,7 @@ def schedules_ok(request: SchedulesRequest, answer: Schedules, wall_ms: int, kno
 
 def schedule_object(view: ScheduleView, next_ms: list[int]) -> ScheduleObject:
     """A schedule as it is shown, with its next times."""
-    plan, terms = view.plan, view.plan.terms
+    plan, terms, unique = view.plan, view.plan.terms, view.plan.unique
     job = ScheduledJobShown(
         kind=terms.kind,
         args=Raw(plan.args),
@@ -212,6 +234,12 @@ def schedule_object(view: ScheduleView, next_ms: list[int]) -> ScheduleObject:
         retention=None if terms.retention_ms is None else seconds(terms.retention_ms),
         tags=terms.tags,
         meta=Raw(terms.meta or b"{}"),
+        expires_in=None if plan.expires_in_ms is None else seconds(plan.expires_in_ms),
+        unique_key=None if unique is None else unique.key,
+        unique_until=None if unique is None else unique.until,
+        unique_for=None if unique is None or unique.for_ms is None else seconds(unique.for_ms),
+        on_conflict=None if unique is None else plan.on_conflict,
+        concurrency_key=plan.concurrency_key,
     )
     return ScheduleObject(
         name=view.name,

@@ -7,16 +7,13 @@ chance, what the caller can run. It never carries how to answer; that is the act
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from beaver_actors.core.job import Extras, JobState, Terms
+from beaver_actors.core.job import Extras, JobState, OnConflict, Terms
 from beaver_actors.core.limits import QueueRules
 from beaver_actors.core.operation import OperationWord, Wanted
 from beaver_actors.core.outcome import Outcome
 from beaver_actors.core.schedule import Plan, ScheduleSource
-
-OnConflict = Literal["reject", "return_existing", "replace"]
-ON_CONFLICT: tuple[OnConflict, ...] = ("reject", "return_existing", "replace")
 
 
 class NewJob(NamedTuple):

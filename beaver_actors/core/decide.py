@@ -14,6 +14,7 @@ from typing import Any
 from beaver_actors.core import (
     attempts,
     explain,
+    fires,
     kin,
     operations,
     queue_orders as queues,
@@ -248,5 +249,5 @@ _DECISIONS: dict[type[Command], Callable[[State, Any, int, Policy], Decision]] =
     ResumeSchedule: schedules.resume_schedule,
     TriggerSchedule: partial(schedules.trigger_schedule, enqueue),
     ListSchedules: schedules.list_schedules,
-    Fire: partial(schedules.fire, enqueue),
+    Fire: partial(fires.fire, enqueue),
 }

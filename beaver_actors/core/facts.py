@@ -19,8 +19,8 @@ from beaver_actors.core.schedule import Plan, ScheduleSource
 DeleteReason = Literal["request", "retention"]
 RemoveReason = Literal["request", "undeclared"]
 REMOVE_REASONS: tuple[RemoveReason, ...] = ("request", "undeclared")
-SkipReason = Literal["missed", "overlap"]
-SKIP_REASONS: tuple[SkipReason, ...] = ("missed", "overlap")
+SkipReason = Literal["missed", "overlap", "not_unique"]
+SKIP_REASONS: tuple[SkipReason, ...] = ("missed", "overlap", "not_unique")
 
 
 class JobEnqueued(NamedTuple):

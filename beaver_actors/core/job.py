@@ -99,6 +99,10 @@ UniqueUntil = Literal["finished", "started", "window"]
 UNIQUE_UNTIL: tuple[UniqueUntil, ...] = ("finished", "started", "window")
 
 
+OnConflict = Literal["reject", "return_existing", "replace"]
+ON_CONFLICT: tuple[OnConflict, ...] = ("reject", "return_existing", "replace")
+
+
 class Unique(NamedTuple):
     """A key that at most one job holds at a time; how long stands in `core/unique.py`."""
 

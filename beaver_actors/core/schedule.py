@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from beaver_actors.core.job import Terms
+from beaver_actors.core.job import Extras, OnConflict, Terms, Unique
 
 CatchUp = Literal["none", "one", "all"]
 CATCH_UP: tuple[CatchUp, ...] = ("none", "one", "all")
@@ -36,10 +36,23 @@ class Plan(NamedTuple):
     """What becomes of times that passed while the server was not there."""
     overlap: Overlap = "allow"
     """What to do while the job of the fire before is not finished."""
+    expires_in_ms: int | None = None
+    """A job that still waits so long after it came has expired."""
+    unique: Unique | None = None
+    """The key that each of its jobs takes."""
+    on_conflict: OnConflict = "reject"
+    """If another job holds that key: no job comes, or, with `replace`, one that still waits makes way."""
+    concurrency_key: str | None = None
 
     @property
     def timing(self) -> tuple[str | None, int | None, str]:
         return self.cron, self.every_ms, self.tz
+
+    def extras(self, now_ms: int) -> Extras | None:
+        """What a job that comes now asks for beside its terms."""
+        expires_at_ms = None if self.expires_in_ms is None else now_ms + self.expires_in_ms
+        extras = Extras(expires_at_ms, self.unique, concurrency_key=self.concurrency_key)
+        return None if extras == Extras() else extras
 
 
 @dataclass(slots=True, eq=True)

@@ -32,7 +32,7 @@ from beaver_actors.codec.wire_checks import check_choice, check_schedule
 from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_fields import KIND_PATTERN
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
-from beaver_actors.core.job import Backoff, Terms
+from beaver_actors.core.job import Backoff, OnConflict, Terms, UniqueUntil
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP, CatchUp, Overlap
 from beaver_actors.execute.arguments import Parameters
 from beaver_actors.execute.context import Context
@@ -163,6 +163,8 @@ class _Declared(NamedTuple):
 
     job: JobFunction[..., ..., Any, Any]
     args: Mapping[str, Any]
+    options: Mapping[str, Any]
+    """Of its jobs, beside what the function's own definition says."""
     wanted: Callable[..., NewScheduleObject]
 
     def read(self, name: str) -> NewScheduleObject:
@@ -170,7 +172,7 @@ class _Declared(NamedTuple):
             args = self.job.call(**self.args).args
         except TypeError as error:
             raise AppError(f"schedule '{name}': args: {error}") from None
-        return self.wanted(job=ScheduledJobObject(kind=self.job.kind, args=Raw(args)))
+        return self.wanted(job=ScheduledJobObject(kind=self.job.kind, args=Raw(args), **self.options))
 
 
 def _said(error: Exception) -> str:
@@ -288,6 +290,12 @@ class App:
         name: str | None = None,
         catch_up: CatchUp | None = None,
         overlap: Overlap | None = None,
+        expires_in: float | str | None = None,
+        unique_key: str | None = None,
+        unique_until: UniqueUntil | None = None,
+        unique_for: float | str | None = None,
+        on_conflict: OnConflict | None = None,
+        concurrency_key: str | None = None,
     ) -> Callable[[J], J]:
         """Have a job run at given times, by a decorator above `job`. It is declared to the server at each
         start; what is declared no more is removed then, and its jobs stay. A worker on another machine
@@ -304,6 +312,13 @@ class App:
                 job for the newest, "none" only if that was within the last minute, "all" for each, up to 100.
             overlap: while the job before is not finished, "allow" another (if not given), "skip" the fire, or
                 "cancel_old", the job before.
+            expires_in: a job that still waits so long after it came has expired.
+            unique_key: each of its jobs takes it; while another job holds it no job comes, and the time
+                counts as skipped, reason `not_unique`.
+            unique_until: "finished" (if not given), "started" or "window", as for any unique job.
+            unique_for: the key is held at most so long; a window needs one.
+            on_conflict: "replace": a job that holds the key and still waits makes way.
+            concurrency_key: as for any job.
 
         Raises:
             AppError: the name is taken, the expression is wrong or never fires, an argument does not fit.
@@ -329,7 +344,11 @@ class App:
                 catch_up=caught,
                 overlap=overlapping,
             )
-            self._add_schedule(own, _Declared(job, dict(args or {}), wanted))
+            options = {
+                "expires_in": expires_in, "unique_key": unique_key, "unique_until": unique_until,
+                "unique_for": unique_for, "on_conflict": on_conflict, "concurrency_key": concurrency_key,
+            }  # fmt: skip
+            self._add_schedule(own, _Declared(job, dict(args or {}), options, wanted))
             return job
 
         return declare

@@ -416,6 +416,10 @@ def _schedule(**fields: Any) -> Message:
     return {"name": "refused", "job": {"kind": "k"}, **fields}
 
 
+def _job(**fields: Any) -> Message:
+    return {"kind": "k", **fields}
+
+
 REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("enqueue", "bad_request", "jobs", {}),
     ("enqueue", "bad_request", "jobs", {"jobs": []}),
@@ -507,6 +511,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("set_schedule", "bad_request", "overlap", {"schedule": _schedule(every=5, overlap="perhaps")}),
     ("set_schedule", "bad_request", "kind", {"schedule": _schedule(every=5, job={"kind": "a b"})}),
     ("set_schedule", "bad_request", "delay", {"schedule": _schedule(every=5, job={"kind": "k", "delay": 1})}),
+    ("set_schedule", "bad_request", "expires_in", {"schedule": _schedule(every=5, job=_job(expires_in=0))}),
+    ("set_schedule", "bad_request", "unique_for", {"schedule": _schedule(every=5, job=_job(unique_for=5))}),
     ("delete_schedule", "not_found", "nobody", {"name": "nobody"}),
     ("pause_schedule", "not_found", "nobody", {"name": "nobody"}),
     ("resume_schedule", "not_found", "nobody", {"name": "nobody"}),

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from beaver_actors.core import commands as c, outcome as o
-from beaver_actors.core.commands import ON_CONFLICT
-from beaver_actors.core.facts import FACTS, Fact, ScheduleFired
+from beaver_actors.core.facts import FACTS, SKIP_REASONS, Fact, ScheduleFired
 from beaver_actors.core.job import (
+    ON_CONFLICT,
     ON_PARENT_FAILURE,
     UNIQUE_UNTIL,
     Backoff,
@@ -88,6 +88,13 @@ def terms(kinds: SearchStrategy[str] = names, queues: SearchStrategy[str] = name
     )
 
 
+def uniques() -> SearchStrategy[Unique]:
+    """Keys of which there are few, so that jobs meet."""
+    held_ms = durations_ms.filter(bool)
+    window = st.builds(Unique, KEYS, st.just("window"), held_ms)
+    return st.builds(Unique, KEYS, st.sampled_from(UNIQUE_UNTIL[:2]), st.none() | held_ms) | window
+
+
 def extras(
     expiries_ms: SearchStrategy[int | None], job_ids: SearchStrategy[str] = names
 ) -> SearchStrategy[Extras | None]:
@@ -97,13 +104,10 @@ def extras(
         job_ids: of parents.
     """
     parents = st.lists(job_ids, max_size=2, unique=True).map(tuple)
-    held_ms = durations_ms.filter(bool)
-    window = st.builds(Unique, KEYS, st.just("window"), held_ms)
-    unique = st.builds(Unique, KEYS, st.sampled_from(UNIQUE_UNTIL[:2]), st.none() | held_ms) | window
     asked = st.builds(
         Extras,
         expiries_ms,
-        st.none() | unique,
+        st.none() | uniques(),
         parents,
         st.sampled_from(ON_PARENT_FAILURE),
         st.none() | KEYS,
@@ -117,12 +121,19 @@ def plans(terms: SearchStrategy[Terms]) -> SearchStrategy[Plan]:
     cron = st.tuples(names, st.none(), names)
     every = st.tuples(st.none(), durations_ms.filter(bool), st.just("UTC"))
     kept = st.tuples(st.sampled_from(CATCH_UP), st.sampled_from(OVERLAP))
+    plain: SearchStrategy[tuple[Any, ...]] = st.just((None, "reject"))
+    keyed = st.tuples(uniques(), st.sampled_from(ON_CONFLICT))
+    lifetimes_ms = st.none() | durations_ms.filter(bool)
+    own = st.tuples(lifetimes_ms, plain | keyed, st.none() | KEYS).map(
+        lambda parts: (parts[0], *parts[1], parts[2])
+    )
     return st.builds(
-        lambda terms, args, timing, rules: Plan(terms, args, *timing, *rules),
+        lambda terms, args, timing, rules, own: Plan(terms, args, *timing, *rules, *own),
         terms,
         json_objects,
         cron | every,
         kept,
+        own,
     )
 
 
@@ -171,7 +182,7 @@ def facts() -> SearchStrategy[Fact]:
         "OperationStarted": st.none() | names,
         "JobDeleted": st.sampled_from(["request", "retention"]),
         "ScheduleRemoved": st.sampled_from(["request", "undeclared"]),
-        "ScheduleFired": st.sampled_from([None, "missed", "overlap"]),
+        "ScheduleFired": st.sampled_from([None, *SKIP_REASONS]),
     }
 
     def one(fact: type[Fact]) -> SearchStrategy[Fact]:

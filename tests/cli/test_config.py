@@ -43,6 +43,17 @@ def test_the_settings_are_printed_as_they_would_be(tmp_path: Path) -> None:
     assert settings["workers.timeout"] == "90s"
 
 
+def test_jobs_of_schedules_are_checked_too(tmp_path: Path) -> None:
+    """By example: a field that a start would refuse is found before it."""
+    file = tmp_path / "beaver.yaml"
+    file.write_text("schedules:\n  poll: {every: 5m, kind: feed.poll, unique_until: started}\n")
+    ended = command("config", "check", file)
+    assert ended.code == 2
+    assert "schedules: poll.unique_until: expected a unique_key with it, got none" in ended.err
+    file.write_text("schedules:\n  poll: {every: 5m, kind: feed.poll, expires_in: 1h, unique_key: poll}\n")
+    assert command("config", "check", file).code == 0
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

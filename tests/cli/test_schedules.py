@@ -36,6 +36,22 @@ def test_a_schedule_is_set_shown_and_deleted(beaver: Beaver) -> None:
     assert beaver("schedules", "delete", "nightly").code == 4
 
 
+def test_a_lifetime_and_keys_are_set_and_shown(beaver: Beaver) -> None:
+    """By example: and a job out of turn is refused while the key is held."""
+    beaver(
+        "schedules", "set", "once", "demo.sleep", "--every", "7d", "--queue", "nobody", "--expires-in", "1h",
+        "--unique-key", "once", "--unique-for", "2h", "--concurrency-key", "c", "--args", '{"seconds": 60}',
+    )  # fmt: skip
+    shown = beaver("schedules", "show", "once").out
+    assert "expire after 1 h; unique once until finished for 2 h, else reject; concurrency key c" in shown
+    assert beaver("schedules", "trigger", "once").code == 0
+    refused = beaver("schedules", "trigger", "once")
+    assert refused.code == 4
+    assert "not_unique" in refused.err
+    assert beaver("schedules", "set", "once", "demo.sleep", "--every", "7d", "--unique-for", "2h").code == 4
+    beaver("schedules", "delete", "once")
+
+
 def test_a_schedule_that_never_fires_is_refused(beaver: Beaver) -> None:
     """By example: the field, and what is wrong with it."""
     ended = beaver("schedules", "set", "never", "demo.echo", "--cron", "0 0 31 2 *")

@@ -296,6 +296,10 @@ SAMPLES: list[Any] = [
         ScheduleSet("s", 1, Plan(Terms("k"), every_ms=0), 1),
         ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5, overlap="perhaps"), 1),  # type: ignore[arg-type]
         ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5), -1),
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5, expires_in_ms=0), 1),
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5, unique=Unique("u", "window")), 1),
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5, on_conflict="replace"), 1),
+        ScheduleSet("s", 1, Plan(Terms("k"), every_ms=5, concurrency_key=""), 1),
         ScheduleFired("s", 1, -1, "j"),
         ScheduleFired("s", 1, 1, None, "missed", 0),
         QueueConfigured("q", 1, QueueRules(concurrency=0)),

@@ -13,10 +13,16 @@ from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_schedule_messages import ScheduleRequest, SchedulesRequest
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
-from beaver_actors.codec.wire_schedules import NextTimes, read_schedule, schedules_ok, to_schedule_command
+from beaver_actors.codec.wire_schedules import (
+    NextTimes,
+    read_schedule,
+    schedule_object,
+    schedules_ok,
+    to_schedule_command,
+)
 from beaver_actors.core.answers import Schedules
 from beaver_actors.core.commands import Fire, ListSchedules, PauseSchedule, SetSchedule, TriggerSchedule
-from beaver_actors.core.job import Terms
+from beaver_actors.core.job import Terms, Unique
 from beaver_actors.core.schedule import Plan
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
@@ -37,7 +43,19 @@ def test_a_schedule_becomes_a_plan() -> None:
     terms = Terms("k", "q", max_attempts=3, timeout_ms=None, tags=("t",))
     plan = Plan(terms, b'{"a": 1}', "@daily", None, "Europe/Berlin", "one", "skip")
     assert command("set_schedule", schedule=schedule) == SetSchedule("s", plan, NOON_MS)
+    own = {"expires_in": "1h", "unique_key": "u", "unique_until": "window", "unique_for": 60}
+    own |= {"on_conflict": "replace", "concurrency_key": "c"}
     plan = Plan(Terms("k", max_attempts=3), every_ms=300_000)
+    unique = Unique("u", "window", 60_000)
+    asked = plan._replace(expires_in_ms=3_600_000, unique=unique, on_conflict="replace", concurrency_key="c")
+    assert command("set_schedule", schedule={**GOOD, "job": {"kind": "k", **own}}).plan == asked
+    book = Playbook()
+    book.do(SetSchedule("s", asked, NOON_MS))
+    answer = book.do(ListSchedules("s"))
+    assert isinstance(answer, Schedules)
+    job_shown = schedule_object(answer.schedules[0], []).job
+    shown = {name: getattr(job_shown, name) for name in own}
+    assert shown == {**own, "expires_in": 3600}
     assert command("set_schedule", schedule={**GOOD, "paused": True}) == SetSchedule("s", plan, NOON_MS, True)
 
 
@@ -66,6 +84,14 @@ def test_a_job_out_of_turn_has_an_id_from_the_start() -> None:
         ({"job": {"kind": "k", "args": [1]}}, "schedule.job.args: expected object, got list"),
         ({"job": {"kind": "k", "timeout": 0}}, "schedule.job.timeout: expected more than 0"),
         ({"job": {"kind": "k", "delay": 1}}, "schedule.job.delay: unknown field"),
+        ({"job": {"kind": "k", "expires_at": "x"}}, "schedule.job.expires_at: unknown field"),
+        ({"job": {"kind": "k", "expires_in": 0}}, "schedule.job.expires_in: expected more than 0, got 0"),
+        (
+            {"job": {"kind": "k", "unique_until": "started"}},
+            "schedule.job.unique_until: expected a unique_key",
+        ),
+        ({"job": {"kind": "k", "unique_key": ""}}, "schedule.job.unique_key: expected 1 to 200"),
+        ({"job": {"kind": "k", "concurrency_key": ""}}, "schedule.job.concurrency_key: expected 1 to 200"),
         ({"job": {"kind": "k", "id": "j"}}, "schedule.job.id: unknown field"),
         ({"crom": "@daily"}, 'schedule.crom: unknown field; did you mean "cron"?'),
     ],

@@ -23,12 +23,13 @@ from beaver_actors.core.commands import (
     RemoveSchedule,
     ResumeSchedule,
     SetSchedule,
+    Tick,
     TriggerSchedule,
 )
 from beaver_actors.core.facts import JobCancelled, JobCancelRequested, JobEnqueued, ScheduleFired, ScheduleSet
-from beaver_actors.core.job import JobState, Terms
+from beaver_actors.core.fires import CATCH_UP_MAX, LATE_MS
+from beaver_actors.core.job import Extras, JobState, Terms, Unique
 from beaver_actors.core.schedule import Plan, ScheduleSource, fire_id
-from beaver_actors.core.schedules import CATCH_UP_MAX, LATE_MS
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 
 MINUTE_MS = 60_000
@@ -225,6 +226,84 @@ def test_a_job_out_of_turn_leaves_the_times_as_they_are() -> None:
     come(book, 1)
     assert fires(book) == [(1, "overlap", 1)]
     assert book.state.schedules["s"].last_job_id == "by-hand"
+
+
+def test_a_job_of_a_schedule_expires_so_long_after_it_came() -> None:
+    """P3: counted from its arrival, not from the time it came for, which may lie far behind."""
+    book = with_schedule(expires_in_ms=5_000, concurrency_key="k")
+    book.now_ms += 10 * MINUTE_MS
+    come(book, 1, now=10)
+    (job,) = book.state.jobs.values()
+    assert (job.expires_at_ms, job.concurrency_key) == (book.now_ms + 5_000, "k")
+    book.now_ms += 5_000
+    book.do(Tick())
+    assert (job.state, job.trail and job.trail.reason) == (JobState.DEAD, "expired")
+
+
+UNIQUE = Unique("report")
+
+
+def test_a_fire_whose_key_is_held_is_skipped_and_told() -> None:
+    """P10: it is no error, nothing stays due, and the next time finds the key free again."""
+    book = with_schedule(unique=UNIQUE)
+    book.enqueue("mine", extras=Extras(unique=UNIQUE))
+    assert come(book, 1) == Fired(0)
+    assert fires(book) == [(1, "not_unique", 1)]
+    assert book.state.schedules["s"].skipped == 1
+    book.do(Cancel(("mine",)))
+    assert come(book, 2) == Fired(1)
+    assert fires(book) == [(2, "job", 1)]
+    assert come(book, 3) == Fired(0)
+    assert fires(book) == [(3, "not_unique", 1)]  # its own job holds it now
+
+
+def test_of_several_times_the_first_takes_the_key() -> None:
+    """P10: the others are told with one word."""
+    book = with_schedule(unique=UNIQUE, catch_up="all")
+    assert come(book, 1, 2, 3) == Fired(1)
+    assert fires(book) == [(1, "job", 1), (3, "not_unique", 2)]
+
+
+def test_with_replace_the_newest_takes_the_key_from_a_job_that_waits() -> None:
+    """P4: the job that makes way is cancelled in the same batch; one that runs keeps its key."""
+    book = with_schedule(unique=UNIQUE, on_conflict="replace", catch_up="all")
+    book.enqueue("mine", extras=Extras(unique=UNIQUE))
+    assert come(book, 1, 2, 3) == Fired(1)
+    assert fires(book) == [(2, "not_unique", 2), (3, "job", 1)]
+    assert JobCancelled("mine", NOON_MS, "replaced") in book.facts
+    (leased,) = book.lease(1)
+    assert come(book, 4) == Fired(0)
+    assert fires(book) == [(4, "not_unique", 1)]
+    assert book.state.jobs[leased.job_id].state is JobState.IN_FLIGHT
+
+
+def test_a_job_that_overlaps_is_not_stopped_for_one_that_cannot_come() -> None:
+    """P4: with `cancel_old` it makes way while it waits; while it runs it has the key, and goes on."""
+    book = with_schedule(unique=UNIQUE, overlap="cancel_old")
+    come(book, 1)
+    first = book.state.schedules["s"].last_job_id
+    assert come(book, 2) == Fired(1)
+    assert [type(fact) for fact in book.facts] == [JobCancelled, JobEnqueued, ScheduleFired]
+    assert first is not None
+    assert book.state.jobs[first].state is JobState.CANCELLED
+    book.lease(1)
+    assert come(book, 3) == Fired(0)
+    assert [type(fact) for fact in book.facts] == [ScheduleFired]
+    assert fires(book) == [(3, "not_unique", 1)]
+
+
+def test_a_job_out_of_turn_is_refused_if_its_key_is_held() -> None:
+    """P5: someone asked for it and is told; or gets the job that is there, with `return_existing`."""
+    book = with_schedule(unique=UNIQUE)
+    come(book, 1)
+    answer = book.do(TriggerSchedule("s", "by-hand"))
+    assert isinstance(answer, Refused)
+    assert answer.code == "not_unique"
+    book.do(SetSchedule("s", PLAN._replace(unique=UNIQUE, on_conflict="return_existing"), NOON_MS))
+    last = book.state.schedules["s"].last_job_id
+    assert last is not None
+    assert book.do(TriggerSchedule("s", "by-hand")) == Enqueued((Receipt(last, True),), book.state.lsn)
+    assert book.facts == []
 
 
 def declared(name: str, source: ScheduleSource = "code", **changes: Any) -> SetSchedule:

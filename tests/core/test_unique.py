@@ -14,14 +14,13 @@ from beaver_actors.core.commands import (
     Enqueue,
     Finish,
     NewJob,
-    OnConflict,
     Policy,
     Report,
     Retry,
     Tick,
 )
 from beaver_actors.core.facts import JobCancelled, JobEnqueued
-from beaver_actors.core.job import Extras, JobError, JobState, Terms, Unique, UniqueUntil
+from beaver_actors.core.job import Extras, JobError, JobState, OnConflict, Terms, Unique, UniqueUntil
 from beaver_actors.core.outcome import Failed, Outcome, Rejected, Released, Succeeded
 from beaver_actors.testing.playbook import NOON_MS, Playbook
 

@@ -9,7 +9,7 @@ import pytest
 from beaver_actors.config import Config
 from beaver_actors.config.settings import Limits
 from beaver_actors.core.commands import SetSchedule
-from beaver_actors.core.job import Terms
+from beaver_actors.core.job import Terms, Unique
 from beaver_actors.core.schedule import Plan
 from beaver_actors.execute.app import App, AppError
 from beaver_actors.node.settings import declared
@@ -33,6 +33,19 @@ def test_a_schedule_is_declared_with_the_terms_of_its_job() -> None:
     terms = Terms("report", "reports", max_attempts=2)
     plan = Plan(terms, b'{"year":7}', "30 3 * * *", None, "Europe/Berlin", "one", "skip")
     assert declared(Config(), app, 5).schedules == (SetSchedule("report", plan, 5, None, "code"),)
+
+
+def test_what_its_jobs_ask_for_is_declared_with_it() -> None:
+    """P3: a lifetime and keys, as for jobs that are enqueued."""
+    app = app_with(
+        every=60, expires_in="1h", unique_key="report", unique_until="started", unique_for="5m",
+        on_conflict="replace", concurrency_key="reports",
+    )  # fmt: skip
+    (wanted,) = declared(Config(), app, 5).schedules
+    unique = Unique("report", "started", 300_000)
+    assert wanted.plan[7:] == (3_600_000, unique, "replace", "reports")
+    with pytest.raises(AppError, match=r"report\.unique_for: expected how long the window is"):
+        declared(Config(), app_with(every=60, unique_key="report", unique_until="window"), 5)
 
 
 def test_schedules_of_included_apps_and_of_the_configuration_are_declared_too() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from beaver_actors.core.commands import Enqueue, Fire, Lease, NewJob, Policy, Report, SetSchedule
-from beaver_actors.core.job import Extras, JobError, Terms, Unique
+from beaver_actors.core.job import Extras, JobError, OnConflict, Terms, Unique
 from beaver_actors.core.limits import QueueRules, Rate
 from beaver_actors.core.operation import Wanted
 from beaver_actors.core.outcome import (
@@ -756,7 +756,7 @@ class Model:
     def trigger(self, name: str, job_id: str) -> str | bool:
         """A refusal's code, or whether a job came of it."""
         schedule = self.schedules[name]
-        said = self.enqueue(self.job_of(schedule, job_id))
+        said = self.enqueue(self.job_of(schedule, schedule.plan.on_conflict, job_id))
         if isinstance(said, str):
             return said
         if said[0][1]:
@@ -782,44 +782,60 @@ class Model:
         runs = due
         held = self.jobs.get(schedule.last or "")
         unfinished = held is not None and held.finished_ms is None
+        stops = held if unfinished and schedule.plan.overlap == "cancel_old" else None
         if due and schedule.plan.overlap == "skip":
             runs = [] if unfinished else due[:1]
         elif due and schedule.plan.overlap == "cancel_old":
             runs = due[-1:]
-        cut = False
+        overlapping, chosen = len(runs) < len(due), runs
+        if runs and schedule.plan.unique is not None:
+            taker = self.holder(schedule.plan.unique.key)
+            replaces = schedule.plan.on_conflict == "replace"
+            runs = runs[-1:] if replaces else runs[:1]
+            if taker is not None:
+                waits = taker.stands in ("waiting", "blocked")
+                if not (waits and (replaces or taker is stops)):
+                    runs = []
+                if not runs or taker is stops:
+                    stops = None
+        stopped = None if stops is None else stops.id
+        barred, cut = len(runs) < len(chosen), False
         while True:
             jobs = [names[at_ms] for at_ms in runs if names[at_ms] not in self.jobs]
-            said = self.enqueue(self.job_of(schedule, *jobs)) if jobs else []
+            said = self.enqueue(self.job_of(schedule, "replace", *jobs)) if jobs else []
             if said != "queue_full" or len(runs) == 1:
                 break
             runs, cut = runs[: len(runs) // 2], True
         self.jobs, self.schedules, self.facts = copy.deepcopy(before)
         if isinstance(said, str) or self.policy.storage_full:
             return said if isinstance(said, str) else "storage_full"
-        schedule, held = self.schedules[command.schedule], self.jobs.get(schedule.last or "")
+        schedule = self.schedules[command.schedule]
         if missed:
             self.facts += 1
             schedule.skipped += len(missed) + (command.earlier if len(news) == len(command.times_ms) else 0)
-        if due and schedule.plan.overlap == "cancel_old":
-            self.facts += runs != due
-            if held is not None and unfinished:
-                self.stop_job(held)
+        self.facts += overlapping + barred
+        if due and stopped is not None:
+            self.stop_job(self.jobs[stopped])
         fresh = [at_ms for at_ms in runs if names[at_ms] not in self.jobs]
         for at_ms in runs:
             if at_ms in fresh:
-                self.enqueue(self.job_of(schedule, names[at_ms]))
+                self.enqueue(self.job_of(schedule, "replace", names[at_ms]))
             assert at_ms not in schedule.used, f"{names[at_ms]} twice"
             schedule.used.add(at_ms)
             self.facts += 1
             schedule.last, schedule.jobs = names[at_ms], schedule.jobs + 1
-        self.facts += runs != due and schedule.plan.overlap == "skip"
         schedule.skipped += 0 if cut else len(due) - len(runs)
         schedule.through_ms = runs[-1] if cut else news[-1]
         return len(fresh)
 
-    def job_of(self, schedule: ModelSchedule, *job_ids: str) -> Enqueue:
-        terms, args = schedule.plan.terms, schedule.plan.args
-        return Enqueue(tuple(NewJob(job_id, terms, args) for job_id in job_ids))
+    def job_of(self, schedule: ModelSchedule, on_conflict: OnConflict, *job_ids: str) -> Enqueue:
+        plan = schedule.plan
+        expires_at_ms = None if plan.expires_in_ms is None else self.now_ms + plan.expires_in_ms
+        extras = Extras(expires_at_ms, plan.unique, concurrency_key=plan.concurrency_key)
+        own = None if extras == Extras() else extras
+        return Enqueue(
+            tuple(NewJob(job_id, plan.terms, plan.args, None, None, own, on_conflict) for job_id in job_ids)
+        )
 
     def stop_job(self, job: ModelJob) -> None:
         if job.stands == "waiting":

@@ -31,7 +31,6 @@ from beaver_actors.core.answers import (
 )
 from beaver_actors.core.attempts import SERVER_DIED
 from beaver_actors.core.commands import (
-    ON_CONFLICT,
     Cancel,
     Command,
     Configure,
@@ -81,6 +80,7 @@ from beaver_actors.core.facts import (
     JobStarted,
 )
 from beaver_actors.core.job import (
+    ON_CONFLICT,
     ON_PARENT_FAILURE,
     UNIQUE_UNTIL,
     Backoff,
@@ -188,7 +188,11 @@ PLANS = st.builds(
     st.just("UTC"),
     st.sampled_from(CATCH_UP),
     st.sampled_from(OVERLAP),
-)
+    st.sampled_from([None, None, 1, 5]),
+    st.none() | UNIQUE,
+    st.sampled_from(ON_CONFLICT),
+    st.none() | KEYS,
+).map(lambda plan: plan if plan.unique else plan._replace(on_conflict="reject"))
 LIMITS = st.none() | st.none() | st.integers(1, 2)
 RATES = st.none() | st.builds(Rate, st.integers(1, 3), st.sampled_from([1, 4, 7]), st.integers(1, 2))
 RULES = st.builds(
