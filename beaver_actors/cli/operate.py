@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-LOOK_SECONDS = 0.25
-"""Between two looks at how far it is."""
 DONE = {"retry": "put back", "delete": "deleted"}
 
 
@@ -76,18 +74,15 @@ def operate(
 
 async def follow(client: Client, operation: OperationInfo) -> OperationInfo:
     """Wait until it has ended, with a progress bar if someone looks; returns how it stands then."""
-    import trio
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = make_console(stderr=True)
     columns = (TextColumn("looked at"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=operation.to_look_at)
-        while operation.state == "running":
-            await trio.sleep(LOOK_SECONDS)
-            operation = await client.operation(operation.id)
-            progress.update(bar, completed=operation.looked_at)
-    return operation
+        return await client.wait_operation(
+            operation.id, lambda seen: progress.update(bar, completed=seen.looked_at)
+        )
 
 
 def summary(operation: OperationInfo) -> str:

@@ -220,6 +220,29 @@ class Client:
         """Show one operation. Raises NotFound if there is none."""
         return (await self._ask(questions.operations(operation_id)))[0]
 
+    async def wait_operation(
+        self, operation_id: str, on_update: Callable[[OperationInfo], object] | None = None
+    ) -> OperationInfo:
+        """Wait until an operation has ended; returns how it stands then, `state` "completed" or "stopped".
+
+        Args:
+            operation_id: of `retry_all` or `delete_all`, this client's or another's.
+            on_update: called with what is seen of it each time it is looked at, the first time too.
+
+        Raises:
+            NotFound: there is none, or a hundred others have ended since.
+        """
+        waited = 0.0
+        while True:
+            operation = await self.operation(operation_id)
+            if on_update is not None:
+                on_update(operation)
+            if operation.state != "running":
+                return operation
+            pause = questions.look_seconds(waited)
+            waited += pause
+            await self._transport.loop.sleep(pause)
+
     async def stop_operation(self, operation_id: str) -> OperationInfo:
         """Go no further with an operation; what is done is done."""
         return await self._ask(questions.stop(operation_id))

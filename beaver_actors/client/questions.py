@@ -285,6 +285,12 @@ def operations(operation_id: str | None = None) -> Question[tuple[OperationInfo,
     return Question(OperationsRequest(id="", operation_id=operation_id), read)
 
 
+def look_seconds(waited: float) -> float:
+    """How long to wait before an operation is looked at again, after so many seconds: it is over in a moment,
+    or takes minutes."""
+    return min(1.0, max(0.05, waited / 4))
+
+
 def _operation(ok: Ok) -> OperationInfo:
     if ok.operation is UNSET:
         raise ProtocolError("the server did not show the operation")

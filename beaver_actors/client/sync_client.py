@@ -228,6 +228,37 @@ class Client:
         """Show one operation. Raises NotFound if there is none."""
         return (self._ask(questions.operations(operation_id)))[0]
 
+    def wait_operation(
+        self,
+        operation_id: str,
+        timeout: float | None = None,
+        on_update: Callable[[OperationInfo], object] | None = None,
+    ) -> OperationInfo:
+        """Wait until an operation has ended; returns how it stands then, `state` "completed" or "stopped".
+
+        Args:
+            operation_id: of `retry_all` or `delete_all`, this client's or another's.
+            timeout: seconds, None for no limit.
+            on_update: called with what is seen of it each time it is looked at, the first time too.
+
+        Raises:
+            NotFound: there is none, or a hundred others have ended since.
+            TimeoutError: it runs still; it goes on, and can be waited for again.
+        """
+        waited = 0.0
+        while True:
+            operation = self.operation(operation_id)
+            if on_update is not None:
+                on_update(operation)
+            if operation.state != "running":
+                return operation
+            left = float("inf") if timeout is None else timeout - waited
+            if left <= 0:
+                raise TimeoutError(f"operation {operation_id} runs still after {timeout} s")
+            pause = min(left, questions.look_seconds(waited))
+            waited += pause
+            time.sleep(pause)
+
     def stop_operation(self, operation_id: str) -> OperationInfo:
         """Go no further with an operation; what is done is done."""
         return self._ask(questions.stop(operation_id))

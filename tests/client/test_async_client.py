@@ -26,6 +26,7 @@ from beaver_actors.client import (
     JobState,
     Listed,
     NotFound,
+    OperationInfo,
     Overloaded,
     QueueFull,
     TooLarge,
@@ -35,6 +36,7 @@ from beaver_actors.client import (
 from beaver_actors.client.new_jobs import as_it_is
 from beaver_actors.client.questions import Accepted
 from beaver_actors.core.answers import Refused
+from beaver_actors.core.commands import Tick
 from beaver_actors.core.facts import JobEnqueued
 from beaver_actors.core.job import Backoff
 from beaver_actors.execute.app import App
@@ -580,3 +582,25 @@ async def test_a_number_that_cbor_cannot_carry_is_refused_and_not_turned_into_te
         (fact,) = rig.queue.log
         assert isinstance(fact, JobEnqueued)
         assert fact.args == b'{"n":1' + b"0" * 20 + b"}"
+
+
+async def test_an_operation_is_waited_for_until_it_has_ended(connect: Connect) -> None:
+    """P3: what is seen of it grows, and the last look is at its end; an unknown one is told."""
+    async with pair(connect) as (rig, client):
+        jobs = await client.enqueue_many([new_job("demo.echo", {"x": number}) for number in range(600)])
+        await client.cancel([job.id for job in jobs])
+        operation = await client.delete_all(state="cancelled")
+        assert operation.state == "running"
+        seen: list[int] = []
+
+        def look(operation: OperationInfo) -> None:
+            seen.append(operation.looked_at)
+            rig.queue.book.do(Tick())
+
+        ended = await client.wait_operation(operation.id, look)
+        assert (ended.state, ended.changed) == ("completed", 600)
+        assert seen == sorted(seen)
+        assert len(set(seen)) > 2
+        assert await client.wait_operation(operation.id) == ended
+        with pytest.raises(NotFound):
+            await client.wait_operation("nobody")

@@ -24,6 +24,7 @@ from beaver_actors.client import (
     JobGone,
     JobState,
     NotFound,
+    OperationInfo,
     ProtocolError,
     QueueFull,
     TooLarge,
@@ -31,6 +32,7 @@ from beaver_actors.client import (
 )
 from beaver_actors.client.errors import ClientError
 from beaver_actors.core.answers import Refused
+from beaver_actors.core.commands import Tick
 from beaver_actors.core.facts import JobEnqueued
 from beaver_actors.server.listener import ListenerSettings
 from beaver_actors.server.websocket import WebSocket, WebSocketSettings
@@ -403,3 +405,27 @@ def test_without_websockets_the_missing_extra_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'beaver-actors[client]'" in done.stderr
     assert done.returncode == 1
+
+
+async def test_a_script_waits_for_an_operation() -> None:
+    """P3: for as long as it is told to; what it did not wait for goes on."""
+    async with rigged() as rig:
+
+        def script() -> None:
+            with sync.connect(rig.url) as client:
+                job = client.enqueue("demo.echo", {"x": 1})
+                job.cancel()
+                operation = client.retry_all(state="cancelled")
+                with pytest.raises(TimeoutError, match="runs still after 0 s"):
+                    client.wait_operation(operation.id, timeout=0)
+                seen: list[str] = []
+
+                def look(operation: OperationInfo) -> None:
+                    seen.append(operation.state)
+                    trio.from_thread.run_sync(rig.queue.book.do, Tick())
+
+                ended = client.wait_operation(operation.id, timeout=60, on_update=look)
+                assert (ended.state, ended.changed) == ("completed", 1)
+                assert (seen[0], seen[-1]) == ("running", "completed")
+
+        await in_thread(script)
