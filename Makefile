@@ -45,7 +45,7 @@ durability-report: $(STAMP)  ## simulate, kill, fuzz and seed bugs, MINUTES=5 ea
 	bash scripts/durability.sh $(or $(MINUTES),5)
 
 seeded-bugs: $(STAMP)  ## seed deliberate bugs, see which tests notice: BUGS="02 lock", or all, into docs/seeded-bugs.md
-	$(BIN)/python -m tests.seeded_bugs $(if $(FIRST),--first,--until-caught) $(or $(BUGS),--report docs/seeded-bugs.md)
+	$(BIN)/python -m tests.seeded_bugs $(if $(AGAIN),--again,$(if $(FIRST),--first,--until-caught)) $(if $(RECORD),--record) $(or $(BUGS),--record)
 
 mutants: $(STAMP)  ## change core, codec and journal in small ways; do their tests notice? SAMPLE=100 of each, by chance
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 ROOT: Final = Path(__file__).parent.parent
+BUGS: Final = ROOT / "tests" / "seeded_bugs"
 REPORT: Final = ROOT / "docs" / "durability-report.md"
 Line: TypeAlias = dict[str, Any]
 
@@ -199,11 +200,19 @@ def _seeded(lines: list[Line]) -> Iterable[str]:
     if not lines:
         yield "Not run."
         return
-    latest = {line["bug"]: line for line in lines}
+    bugs = [path.stem for path in BUGS.glob("*.patch")]
+    latest = {line["bug"]: line for line in lines if line["bug"] in bugs}
     caught = sum(bool(line["caught"]) for line in latest.values())
     yield (
-        f"{caught} of {len(latest)} deliberate bugs were caught. Which, by what and how fast: "
+        f"{caught} of {len(bugs)} deliberate bugs were caught. Which, by what and how fast: "
         "[seeded-bugs.md](seeded-bugs.md)."
+    )
+    yield _table(
+        ["when", "tried", "caught"],
+        [
+            [when, len(those), sum(bool(line["caught"]) for line in those)]
+            for when, those in _by_date(list(latest.values()))
+        ],
     )
 
 

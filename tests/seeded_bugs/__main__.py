@@ -1,15 +1,16 @@
 """`python -m tests.seeded_bugs`: seeds each bug of the catalogue into a copy of the tree and runs the layers.
 
 First every layer runs on a copy without a bug; a test that fails there says nothing and is left out of the
-run, with a warning. Ends with 1 if a bug is caught by no layer. `--first` is the short way: each bug until
-one layer notices, and then the tests that did, without a bug, to see that they say nothing of their own.
+run, with a warning. Ends with 1 if a bug is caught by no layer. `--first` is a short way: each bug until one
+layer notices, and then the tests that did, without a bug, to see that they say nothing of their own.
+`--again` is the shortest: as `--first`, but what noticed a bug in an earlier run has the first word, alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import platform
 import re
 import secrets
 import subprocess
@@ -21,9 +22,11 @@ from pathlib import Path
 
 from tests.seeded_bugs.catalogue import ROOT, Bug, read_catalogue
 from tests.seeded_bugs.copies import copy_of_tree
+from tests.seeded_bugs.earlier import FIGURES, noticed_before, read_rows
 from tests.seeded_bugs.layers import EVERYTHING, LAYERS, PYTEST, Layer, Verdict, run_layer, sees, stopping
-from tests.seeded_bugs.table import Circumstances, Row, heading, line, page, plain, write_page
+from tests.seeded_bugs.table import Circumstances, Row, heading, line, page, plain
 
+PAGE = ROOT / "docs" / "seeded-bugs.md"
 SEED_BITS = 40
 FLAKES_MAX = 5
 """Tests of one layer that may fail without a bug before the run is given up."""
@@ -32,40 +35,53 @@ FLAKES_MAX = 5
 def main(arguments: list[str] | None = None) -> int:
     """Run; returns the exit code."""
     options = _options(arguments)
+    if options.page:
+        _write_page()
+        return 0
     bugs = [bug for bug in read_catalogue() if _is_wanted(bug, options.bugs)]
     layers = [layer for layer in LAYERS if _is_chosen(layer, options.layers, processes=options.processes)]
-    if options.first:
+    short = options.first or options.again
+    made = _circumstances("again" if options.again else "first" if short else "all")
+    earlier = read_rows(FIGURES, bugs) if options.again else {}
+    if short:
         layers = [layer._replace(always=False) for layer in layers]
     if not bugs or not layers:
         _say("no such bug, or no such layer")
         return 2
     seed = secrets.randbits(SEED_BITS) if options.seed is None else options.seed
     without = tuple(options.without)
-    if not (options.trust or options.first):
+    if not (options.trust or short):
         without += _left_out(layers, seed, without)
     _say(f"{len(bugs)} bugs, simulations from seed {seed} on\n{heading(layers)}")
+    places = [Path(name)] if (name := os.environ.get("BEAVER_FIGURES")) else []
+    places += [FIGURES] if options.record else []
+    _leave(places, json.dumps({"kind": "run", "date": made.date, "commit": made.commit}))
     rows: list[Row] = []
     pool = ThreadPoolExecutor(options.jobs)
     try:
         tries = [
-            pool.submit(_try, bug, layers, seed, without, until_caught=options.until_caught or options.first)
+            pool.submit(
+                _try,
+                Row(bug, {}, seed + bug.number * 10**9, made),
+                layers,
+                without,
+                noticed_before(earlier.get(bug.name)),
+                until_caught=options.until_caught or short,
+            )
             for bug in bugs
         ]
         for row in (one.result() for one in tries):
             rows.append(row)
             _say(line(row, layers))
-            _note(row)
-            if options.report is not None:
-                write_page(
-                    options.report,
-                    page(rows, layers, _circumstances(first=options.first), first=options.first),
-                )
+            _leave(places, plain(row))
     finally:
         stopping.set()
         pool.shutdown(cancel_futures=True)
     missed = [row.bug.name for row in rows if not row.caught]
-    if options.first:
+    if short:
         _confirm(rows)
+    if options.record:
+        _write_page()
     _say(
         f"{len(rows) - len(missed)} of {len(rows)} caught"
         + (f"; not caught: {', '.join(missed)}" if missed else "")
@@ -74,13 +90,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _try(
-    bug: Bug, layers: Sequence[Layer], seed: int, without: tuple[str, ...], *, until_caught: bool
+    row: Row, layers: Sequence[Layer], without: tuple[str, ...], before: Layer | None, *, until_caught: bool
 ) -> Row:
-    """Run the layers on a copy with this bug."""
-    row = Row(bug, {}, seed + bug.number * 10**9)
-    with copy_of_tree(bug) as tree:
+    """Run the layers on a copy with this bug; first of all what noticed it before."""
+    with copy_of_tree(row.bug) as tree:
+        if before is not None:
+            verdict = run_layer(before, tree, seed=row.seed, without=without)
+            if verdict.red:
+                blind = {layer.name: None for layer in layers if not sees(layer, row.bug.files)}
+                return row._replace(verdicts={**blind, before.name: verdict})
+            row = row._replace(made=row.made._replace(how="first"))
         for layer in layers:
-            if not sees(layer, bug.files):
+            if not sees(layer, row.bug.files):
                 row.verdicts[layer.name] = None
             elif not (until_caught and row.caught) or layer.always:
                 row.verdicts[layer.name] = run_layer(layer, tree, seed=row.seed, without=without)
@@ -152,7 +173,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, default=1, help="bugs at once (default: 1)")
     parser.add_argument("--seed", type=int, help="where simulations start to look; by default anywhere")
-    parser.add_argument("--report", type=Path, help="write the table to this file, as Markdown")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="as --first, after the test that noticed the bug in an earlier run",
+    )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"keep the rows in {FIGURES.relative_to(ROOT)}, and write {PAGE.relative_to(ROOT)} anew",
+    )
+    parser.add_argument("--page", action="store_true", help="write that page, and do nothing else")
     parser.add_argument("--trust", action="store_true", help="do not run the layers without a bug first")
     parser.add_argument("--without", action="append", default=[], metavar="TEST", help="leave out this test")
     return parser.parse_args(arguments)
@@ -168,23 +199,21 @@ def _is_chosen(layer: Layer, names: list[str] | None, *, processes: bool) -> boo
     return layer.by_default or processes
 
 
-def _note(row: Row) -> None:
-    if name := os.environ.get("BEAVER_FIGURES"):
-        with open(name, "a", encoding="utf-8") as file:
-            file.write(plain(row) + "\n")
+def _leave(places: Sequence[Path], text: str) -> None:
+    """Leave a line to later runs and to the report."""
+    for place in places:
+        with place.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
 
 
-def _circumstances(*, first: bool) -> Circumstances:
-    commit = _git("rev-parse", "--short=12", "HEAD") + (
-        " and changes" if _git("diff", "HEAD", "--stat") else ""
-    )
-    cores = os.cpu_count() or 1
-    return Circumstances(
-        date=datetime.now(UTC).strftime("%Y-%m-%d"),
-        commit=commit,
-        machine=f"{cores} shared cores, {platform.machine()}, Python {platform.python_version()}",
-        command="make seeded-bugs" + (" FIRST=1" if first else ""),
-    )
+def _write_page() -> None:
+    PAGE.write_text(page(read_rows(FIGURES, read_catalogue()).values(), LAYERS), encoding="utf-8")
+
+
+def _circumstances(how: str) -> Circumstances:
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("diff", "HEAD", "--stat", "--", "beaver_actors", "tests")
+    return Circumstances(f"{datetime.now(UTC):%Y-%m-%d}", commit + (" and changes" if changed else ""), how)
 
 
 def _git(*arguments: str) -> str:

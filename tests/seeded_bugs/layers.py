@@ -32,6 +32,9 @@ PYTEST = (
 stopping = Event()
 """Set when the run is given up: what runs is ended."""
 
+SILENT = (0, 4, 5)
+"""Exit codes of what has found nothing wrong: of pytest, the last two say that there is no such test."""
+
 FLOORS = ("core", "codec", "kernel", "config", "journal", "actors", "node")
 EVERYTHING = (*FLOORS, "execute", "observe", "server", "client", "cli")
 
@@ -127,7 +130,7 @@ def run_layer(layer: Layer, tree: Path, *, seed: int, without: tuple[str, ...] =
     if code is None:
         hung = layer.explores
         return Verdict(hung, seconds, "it never ends" if hung else "")
-    if code == 0:
+    if code in SILENT:
         return Verdict(False, seconds)
     return Verdict(True, seconds, _why(said, code))
 

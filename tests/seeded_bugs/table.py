@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from tests.seeded_bugs.catalogue import Bug
 from tests.seeded_bugs.layers import Layer, Verdict
 
 GREEN, BLIND, NOT_RUN = "–", "·", ""
+
+
+HOW = {
+    "all": "each layer in turn; once one had noticed, only machines and simulations",
+    "first": "each layer in turn, up to the first that noticed",
+    "again": "what had noticed it in an earlier run, alone: one test, or one simulation",
+}
+"""How a row came to be."""
+
+
+class Circumstances(NamedTuple):
+    """What the figures of a row depend on."""
+
+    date: str
+    commit: str
+    how: str = "all"
+    """A word of `HOW`."""
 
 
 class Row(NamedTuple):
@@ -23,6 +39,7 @@ class Row(NamedTuple):
     verdicts: dict[str, Verdict | None]
     """By layer, in the order in which they ran; None for a layer that cannot see it."""
     seed: int
+    made: Circumstances
 
     @property
     def caught(self) -> bool:
@@ -35,15 +52,6 @@ class Row(NamedTuple):
             if verdict is not None and verdict.red:
                 return name, verdict
         return None
-
-
-class Circumstances(NamedTuple):
-    """What the figures depend on."""
-
-    date: str
-    commit: str
-    machine: str
-    command: str
 
 
 def heading(layers: Sequence[Layer]) -> str:
@@ -65,31 +73,30 @@ def plain(row: Row) -> str:
         for name, verdict in row.verdicts.items()
     }
     told = {"kind": "seeded bug", "bug": row.bug.name, "promises": row.bug.promises, "caught": row.caught}
-    return json.dumps({**told, "seed": row.seed, "layers": layers})
+    return json.dumps({**told, "seed": row.seed, "how": row.made.how, "layers": layers})
 
 
-def page(rows: Iterable[Row], layers: Sequence[Layer], known: Circumstances, *, first: bool = False) -> str:
-    """The whole table, as Markdown. `first`: each bug was left alone once a layer had noticed."""
-    rows = list(rows)
+def page(rows: Iterable[Row], layers: Sequence[Layer]) -> str:
+    """The whole table, as Markdown: of these rows alone, which may be of several runs."""
+    rows = sorted(rows, key=lambda row: row.bug.number)
     caught = sum(row.caught for row in rows)
     counts = {layer.name: sum(_red(row, layer) for row in rows) for layer in layers}
-    seen = {layer.name: sum(row.verdicts.get(layer.name) is not None for row in rows) for layer in layers}
+    ways = [
+        f"`{how}` ({sum(row.made.how == how for row in rows)}): {text}"
+        for how, text in HOW.items()
+        if any(row.made.how == how for row in rows)
+    ]
     parts = [
         "# Seeded bugs",
-        "Would the tests notice? Each line is a deliberate fault, put into a copy of the tree; then each "
-        "layer of tests is run on it up to its first failure. The patches are in `tests/seeded_bugs/`; what "
-        "the layers are stands in [testing.md](testing.md).",
-        f"Written by `{known.command}` on {known.date}, at commit {known.commit}, on {known.machine}. "
-        f"**{caught} of {len(rows)} bugs caught.**",
-        "Figures are seconds to the first failure, the start of Python and the collection of tests included. "
-        f"`{GREEN}`: run, and nothing noticed. `{BLIND}`: not run, because the layer does not import what is "
-        "broken. Empty: not run, because another layer had noticed. "
-        + (
-            "What is empty says nothing about the layer."
-            if first
-            else "Machines and simulations run in any case, from new seeds each time: they may find now what "
-            "they did not find then."
-        ),
+        "Would the tests notice? Each line is a deliberate fault, put into a copy of the tree; then tests "
+        "are run on it up to their first failure. The patches are in `tests/seeded_bugs/`; what the layers "
+        "are stands in [testing.md](testing.md).",
+        f"**{caught} of {len(rows)} bugs caught.** Day and commit stand beside each bug, and how it was run: "
+        f"{'; '.join(ways)}. What noticed was run on the tree as it is, too, and was silent there.",
+        "Figures are seconds to the first failure, the start of Python and the collection of tests included, "
+        f"on two cores shared with other work. `{GREEN}`: run, and nothing noticed. `{BLIND}`: not run, "
+        "because the layer does not import what is broken. Empty: not run, because another layer had "
+        "noticed, which says nothing about this one.",
         _markdown(
             ["", "bug", "breaks", *(layer.title for layer in layers)],
             [
@@ -97,23 +104,19 @@ def page(rows: Iterable[Row], layers: Sequence[Layer], known: Circumstances, *, 
                 + [_cell(row, layer) for layer in layers]
                 for row in rows
             ]
-            + [["", "**caught**", ""] + [f"**{counts[one.name]} of {seen[one.name]}**" for one in layers]],
+            + [["", "**caught**", ""] + [f"**{counts[one.name]}**" for one in layers]],
         ),
         "## What is wrong, and what noticed it first",
-        _markdown(["", "what is wrong", "noticed by"], [_story(row) for row in rows]),
+        _markdown(["", "what is wrong", "noticed by", "run"], [_story(row) for row in rows]),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def write_page(path: Path, text: str) -> None:
-    """Put the page where it belongs."""
-    path.write_text(text, encoding="utf-8")
 
 
 def _story(row: Row) -> list[str]:
     first = row.first
     noticed = "**nothing**" if first is None else _noticed(*first)
-    return [f"{row.bug.number:02}", row.bug.text, noticed]
+    made = row.made
+    return [f"{row.bug.number:02}", row.bug.text, noticed, f"{made.how}, {made.date}, {made.commit}"]
 
 
 def _noticed(layer: str, verdict: Verdict) -> str:
