@@ -1,6 +1,6 @@
 """The catalogue of seeded bugs fits the tree: a bug that cannot be seeded proves nothing.
 
-Whether the bugs are caught is for `make seeded-bugs`, which takes hours; `test_page.py` sees to it that they were.
+Whether the bugs are caught is for `make seeded-bugs`, which takes hours; `test_page.py` sees that they were.
 """
 
 from __future__ import annotations
