@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 from beaver_actors.core import invariants
 from beaver_actors.core.commands import Cancel, Delete, Policy, Retry
 from beaver_actors.core.facts import Fact, JobEnqueued, JobStarted, QueuePaused
-from beaver_actors.core.fold import ERRORS_KEPT, fold, fold_all
+from beaver_actors.core.fold import fold, fold_all
+from beaver_actors.core.fold_jobs import ERRORS_KEPT
 from beaver_actors.core.index import SLACK
 from beaver_actors.core.job import Backoff, JobError, JobState, Terms
 from beaver_actors.core.outcome import Crashed, Failed, Rejected, Released, Snoozed, Succeeded

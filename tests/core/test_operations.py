@@ -25,7 +25,8 @@ from beaver_actors.core.facts import (
     OperationEnded,
     OperationStarted,
 )
-from beaver_actors.core.fold import OPERATIONS_KEPT, fold
+from beaver_actors.core.fold import fold
+from beaver_actors.core.fold_operations import OPERATIONS_KEPT
 from beaver_actors.core.job import Extras, JobError, JobState, Terms, Unique
 from beaver_actors.core.operation import Operation, Wanted
 from beaver_actors.core.operations import RUNNING_MAX, STEP_JOBS_MAX, STEP_LOOKED_AT_MAX

@@ -22,7 +22,7 @@ from beaver_actors.core import (
     decide,
     explain,
     families,
-    fold,
+    fold_jobs,
     index,
     intake,
     limits,
@@ -55,9 +55,9 @@ FAULTS = {
         state.is_overdue, "job.expires_at_ms <= now_ms", "job.expires_at_ms < now_ms"
     ),
     "an expired job can start": Fault(choose.choose, "job.expires_at_ms <= now_ms", "False"),
-    "a cancellation is not counted": Fault(fold._cancelled, "state.totals.cancelled += 1", "pass"),
-    "a move leaves the count of the state behind": Fault(fold._move, "counts[source] -= 1", "pass"),
-    "a lease handed back uses an attempt": Fault(fold._released, "_trail(job).attempt -= 1", "pass"),
+    "a cancellation is not counted": Fault(fold_jobs.cancelled, "state.totals.cancelled += 1", "pass"),
+    "a move leaves the count of the state behind": Fault(fold_jobs._move, "counts[source] -= 1", "pass"),
+    "a lease handed back uses an attempt": Fault(fold_jobs.released, "_trail(job).attempt -= 1", "pass"),
     "a rescue uses an attempt": Fault(attempts._failure, "job.failures >=", "job.attempt >="),
     "a duplicate is not noticed": Fault(
         intake.Intake._judge, "jobs.get(job_id) or fresh.get(job_id)", "None"
@@ -97,9 +97,9 @@ FAULTS = {
     "a key that was served keeps its turn": Fault(
         queues.Queue.moved, "elif not waited or started:", "elif not waited:"
     ),
-    "jobs without a key keep their turn": Fault(fold._started, "queue.keyless_turn = state.lsn", "pass"),
+    "jobs without a key keep their turn": Fault(fold_jobs.started, "queue.keyless_turn = state.lsn", "pass"),
     "a key that may run again is not offered": Fault(
-        fold._move, "state.rings.offer(key, state.queues[job.terms.queue])", "pass"
+        fold_jobs._move, "state.rings.offer(key, state.queues[job.terms.queue])", "pass"
     ),
     "one job too many of a queue runs": Fault(
         queues.Queue.room, "rules.concurrency -", "rules.concurrency + 1 -"
@@ -112,7 +112,7 @@ FAULTS = {
     "a moved job asked for again is another": Fault(
         intake._is_same, "known.extras.enqueued_in is not None", "False"
     ),
-    "a moved job stands in both queues": Fault(fold._job_moved, "left.counts[job.state] -= 1", "pass"),
+    "a moved job stands in both queues": Fault(fold_jobs.moved, "left.counts[job.state] -= 1", "pass"),
     "a rule that is not named is taken away": Fault(
         queue_orders.configure, "for name in command.fields", "for name in command.rules._fields"
     ),
@@ -128,7 +128,7 @@ FAULTS = {
     "a job put back answers to its former time": Fault(
         index.Timetable.pop_due, "if job.lsn == lsn:", "if True:"
     ),
-    "a cancel request outlives the attempt": Fault(fold._move, "trail.cancel_requested = False", "pass"),
+    "a cancel request outlives the attempt": Fault(fold_jobs._move, "trail.cancel_requested = False", "pass"),
     "a success does not count once a cancel is asked for": Fault(
         attempts.ending, "isinstance(outcome, Succeeded):",
         "isinstance(outcome, Succeeded) and not job.trail.cancel_requested:"
