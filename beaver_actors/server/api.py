@@ -7,7 +7,6 @@ in the path, the query and the body, and the status code for the answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from math import ceil
 from typing import Final
 
 from beaver_actors.codec.wire_answers import explanation_object, job_object, page, receipts, status_object
@@ -17,29 +16,14 @@ from beaver_actors.codec.wire_errors import WireError
 from beaver_actors.codec.wire_job_messages import ExplainRequest, GetRequest
 from beaver_actors.codec.wire_jobs import new_jobs
 from beaver_actors.codec.wire_watch_messages import StatusRequest
-from beaver_actors.core.answers import Answer, Enqueued, Explained, Found, Page, RefusalCode, Refused, Status
+from beaver_actors.core.answers import Answer, Enqueued, Explained, Found, Page, Refused, Status
 from beaver_actors.core.commands import Enqueue
 from beaver_actors.kernel.mailbox import Closed
 from beaver_actors.server.http import HeaderPairs, Request, Response, Routes, error_response, json_response
 from beaver_actors.server.ports import NodePort
+from beaver_actors.server.refusals import refused_response
+from beaver_actors.server.request_api import add_request_routes
 from beaver_actors.server.service import Service
-
-STATUS_BY_CODE: Final[dict[RefusalCode, int]] = {
-    "bad_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "not_unique": 409,
-    "lease_lost": 409,
-    "too_large": 413,
-    "queue_full": 429,
-    "overloaded": 429,
-    "unsupported": 400,
-    "storage_full": 503,
-    "draining": 503,
-    "not_leader": 503,
-}
 
 UNKNOWN_FATE: Final = (
     "the server is restarting and may or may not have accepted the jobs; "
@@ -58,6 +42,7 @@ def add_job_routes(routes: Routes, service: Service) -> None:
     routes.add("GET", "/api/v1/jobs/{id}", api.get)
     routes.add("GET", "/api/v1/jobs/{id}/explain", api.explain)
     routes.add("GET", "/api/v1/status", api.status)
+    add_request_routes(routes, service)
 
 
 def add_health_routes(
@@ -112,11 +97,11 @@ class _Api:
             path = "jobs[{}]." if several else ""
             command = Enqueue(new_jobs(objects, service.ids, service.limits, service.defaults, path))
         except WireError as error:
-            return self._refused(Refused(error.code, error.message))
+            return refused_response(self._service, Refused(error.code, error.message))
         size = len(request.body)
         refused = service.admit(size)
         if refused is not None:
-            return self._refused(refused)
+            return refused_response(self._service, refused)
         try:
             answer = await service.jobs.ask(command)
         except Closed:
@@ -124,7 +109,7 @@ class _Api:
         finally:
             service.leave(size)
         if isinstance(answer, Refused):
-            return self._refused(answer)
+            return refused_response(self._service, answer)
         assert isinstance(answer, Enqueued), answer
         status = 200 if all(receipt.duplicate for receipt in answer.receipts) else 201
         location: HeaderPairs = ()
@@ -136,7 +121,7 @@ class _Api:
         """GET one job."""
         answer = await self._ask(GetRequest(id="", job_id=request.params["id"]))
         if isinstance(answer, Refused):
-            return self._refused(answer)
+            return refused_response(self._service, answer)
         assert isinstance(answer, Found), answer
         return json_response(200, {"job": job_object(answer.job)})
 
@@ -144,7 +129,7 @@ class _Api:
         """GET why one job does not run, or why it ended."""
         answer = await self._ask(ExplainRequest(id="", job_id=request.params["id"]))
         if isinstance(answer, Refused):
-            return self._refused(answer)
+            return refused_response(self._service, answer)
         assert isinstance(answer, Explained), answer
         return json_response(200, {"explanation": explanation_object(answer)})
 
@@ -153,10 +138,10 @@ class _Api:
         try:
             wanted = list_request(request.query)
         except WireError as error:
-            return self._refused(Refused(error.code, error.message))
+            return refused_response(self._service, Refused(error.code, error.message))
         answer = await self._ask(wanted)
         if isinstance(answer, Refused):
-            return self._refused(answer)
+            return refused_response(self._service, answer)
         assert isinstance(answer, Page), answer
         jobs, after = page(answer)
         return json_response(200, {"jobs": jobs, "next": after})
@@ -165,7 +150,7 @@ class _Api:
         """GET the status."""
         answer = await self._ask(StatusRequest(id=""))
         if isinstance(answer, Refused):
-            return self._refused(answer)
+            return refused_response(self._service, answer)
         assert isinstance(answer, Status), answer
         shown = status_object(answer, self._service.node.view(), self._service.now_ms())
         return json_response(200, {"status": shown})
@@ -180,10 +165,3 @@ class _Api:
             return await service.jobs.ask(command)
         except Closed:
             return Refused("draining", "the server is restarting", 1_000)
-
-    def _refused(self, refused: Refused) -> Response:
-        self._service.node.refused(refused.code)
-        headers: HeaderPairs = ()
-        if refused.retry_after_ms is not None:
-            headers = (("Retry-After", str(ceil(refused.retry_after_ms / 1_000))),)
-        return error_response(STATUS_BY_CODE[refused.code], refused.code, refused.message, headers)

@@ -14,9 +14,14 @@ from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_events import event_json
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_past import Wish
-from beaver_actors.codec.wire_schedules import NextTimes
+from beaver_actors.codec.wire_schedule_messages import (
+    ScheduleRequest,
+    SetScheduleRequest,
+    TriggerScheduleRequest,
+)
+from beaver_actors.codec.wire_schedules import NextTimes, to_schedule_command
 from beaver_actors.core.answers import Refused, Status
-from beaver_actors.core.commands import Count
+from beaver_actors.core.commands import Command, Count
 from beaver_actors.core.facts import Fact
 from beaver_actors.server.past import Past
 from beaver_actors.server.places import Places
@@ -101,6 +106,16 @@ class Service:
             return Refused("overloaded", message, 1_000)
         self.waiting_bytes += size
         return None
+
+    def schedule_command(self, request: ScheduleRequest) -> Command | Refused:
+        """What a request about schedules asks of the queue, or why it is not asked.
+
+        Raises:
+            WireError: a value is not allowed.
+        """
+        if isinstance(request, SetScheduleRequest | TriggerScheduleRequest) and self.node.draining:
+            return Refused("draining", "the server is stopping and takes nothing new", 1_000)
+        return to_schedule_command(request, self.wall_ms(), self.ids, self.limits, self.defaults)
 
     def leave(self, size: int) -> None:
         """The answer to an admitted message is there, or nobody waits for it any more."""

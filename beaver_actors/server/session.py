@@ -30,10 +30,8 @@ from beaver_actors.codec.wire_past import PastReply, past_ok, to_wish
 from beaver_actors.codec.wire_schedule_messages import (
     ScheduleRequest,
     SchedulesRequest,
-    SetScheduleRequest,
-    TriggerScheduleRequest,
 )
-from beaver_actors.codec.wire_schedules import schedules_ok, to_schedule_command
+from beaver_actors.codec.wire_schedules import schedules_ok
 from beaver_actors.codec.wire_watch_messages import (
     HistoryRequest,
     PastRequest,
@@ -245,12 +243,9 @@ class Session:
     def _about_schedules(
         self, request: ScheduleRequest, form: Form, size: int
     ) -> tuple[_Waiting, Errand | None]:
-        service = self._service
-        if isinstance(request, SetScheduleRequest | TriggerScheduleRequest) and service.node.draining:
-            refused = Refused("draining", "the server is stopping and takes nothing new", 1_000)
-            return _Waiting(form, size, Outcome(refusal(request.id, refused))), None
-        wall_ms = service.wall_ms()
-        command = to_schedule_command(request, wall_ms, service.ids, service.limits, service.defaults)
+        command = self._service.schedule_command(request)
+        if isinstance(command, Refused):
+            return _Waiting(form, size, Outcome(refusal(request.id, command))), None
         answered = partial(self._answered, request.id)
         if isinstance(request, SchedulesRequest):
             answered = partial(self._schedules_shown, request)

@@ -17,8 +17,8 @@ from beaver_actors.core.commands import Policy
 from beaver_actors.core.job import JobState
 from beaver_actors.kernel.mailbox import Closed
 from beaver_actors.server import api
-from beaver_actors.server.api import STATUS_BY_CODE
 from beaver_actors.server.http import Request, Response, Routes
+from beaver_actors.server.refusals import STATUS_BY_CODE
 from beaver_actors.server.service import Service
 from tests.server.house import Node, NoFleet, open_house
 
