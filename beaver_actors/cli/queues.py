@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from beaver_actors.cli.changes import change_each
 from beaver_actors.cli.console import json_document, line, note, show
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
@@ -13,7 +14,6 @@ from beaver_actors.cli.text import many
 
 if TYPE_CHECKING:
     from beaver_actors.client import Change, Client, Status
-    from beaver_actors.client.questions import QueueWord
     from beaver_actors.client.rules import QueueOptions
 
 
@@ -52,7 +52,7 @@ def list_queues(server: Target, /, *, as_json: bool) -> None:
 @debug_option
 def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Start no more jobs of these queues. Running ones go on, new ones are accepted and wait."""
-    _change(server, "pause", names, as_json)
+    change_each(server, names, lambda client, name: client.pause(name), "paused", as_json=as_json)
 
 
 @queues.command()
@@ -62,7 +62,7 @@ def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @debug_option
 def resume(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Start jobs of these queues again, and take new ones if they were drained."""
-    _change(server, "resume", names, as_json)
+    change_each(server, names, lambda client, name: client.resume(name), "resumed", as_json=as_json)
 
 
 @queues.command()
@@ -72,7 +72,7 @@ def resume(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @debug_option
 def drain(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Take no new jobs for these queues until they are resumed, and go on working."""
-    _change(server, "drain", names, as_json)
+    change_each(server, names, lambda client, name: client.drain(name), "draining", as_json=as_json)
 
 
 @queues.command("delete")
@@ -82,7 +82,7 @@ def drain(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @debug_option
 def delete_queues(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Forget queues that hold no jobs, with their rules."""
-    _change(server, "delete_queue", names, as_json)
+    change_each(server, names, lambda client, name: client.delete_queue(name), "deleted", as_json=as_json)
 
 
 @queues.command("set")
@@ -154,16 +154,3 @@ def move(server: Target, /, *, queue: str, to: str, kind: str | None, tag: str |
         json_document({"moved": moved})
         return
     line(f"{many(moved, 'job')} moved from {queue} to {to}")
-
-
-def _change(server: Target, word: QueueWord, names: tuple[str, ...], as_json: bool) -> None:
-    async def ask(client: Client) -> list[Change]:
-        return [await getattr(client, word)(name) for name in names]
-
-    changes = talk(server, ask)
-    if as_json:
-        json_document(changes)
-        return
-    done = {"pause": "paused", "resume": "resumed", "drain": "draining", "delete_queue": "deleted"}[word]
-    for change in changes:
-        line(f"{change.name} {done}" if change.changed else f"{change.name} was {done} already")

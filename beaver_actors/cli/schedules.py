@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from beaver_actors.cli.changes import change_each
 from beaver_actors.cli.console import json_document, line, note, show
 from beaver_actors.cli.enqueue import number_or_text, object_option
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
@@ -158,7 +159,7 @@ def set_schedule(server: Target, /, *, name: str, kind: str, as_json: bool, **op
 @debug_option
 def delete(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Forget these schedules. Jobs that came of them stay."""
-    _change(server, "delete", names, as_json)
+    change_each(server, names, lambda client, name: client.schedules.delete(name), "deleted", as_json=as_json)
 
 
 @schedules.command()
@@ -168,7 +169,7 @@ def delete(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @debug_option
 def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Let these schedules bring no more jobs until they are resumed; a restart does not change that."""
-    _change(server, "pause", names, as_json)
+    change_each(server, names, lambda client, name: client.schedules.pause(name), "paused", as_json=as_json)
 
 
 @schedules.command()
@@ -178,7 +179,7 @@ def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @debug_option
 def resume(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Let these schedules bring jobs again; what was due meanwhile is not made up for."""
-    _change(server, "resume", names, as_json)
+    change_each(server, names, lambda client, name: client.schedules.resume(name), "resumed", as_json=as_json)
 
 
 @schedules.command()
@@ -197,21 +198,6 @@ def trigger(server: Target, /, *, name: str, as_json: bool) -> None:
         json_document({"id": job.id})
         return
     line(job.id)
-
-
-def _change(
-    server: Target, word: Literal["delete", "pause", "resume"], names: tuple[str, ...], as_json: bool
-) -> None:
-    async def ask(client: Client) -> list[Change]:
-        return [await getattr(client.schedules, word)(name) for name in names]
-
-    changes = talk(server, ask)
-    if as_json:
-        json_document(changes)
-        return
-    done = {"delete": "deleted", "pause": "paused", "resume": "resumed"}[word]
-    for change in changes:
-        line(f"{change.name} {done}" if change.changed else f"{change.name} was {done} already")
 
 
 def schedules_table(found: Sequence[ScheduleInfo], now_ms: int) -> Table:
