@@ -11,11 +11,11 @@ from difflib import get_close_matches
 from typing import get_args
 
 from beaver_actors.codec.wire import REQUESTS
+from beaver_actors.codec.wire_choices import CHOICES
 from beaver_actors.codec.wire_objects import BackoffRule, EventFilter, NewJobObject
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
-from beaver_actors.codec.wire_worker_objects import FailureObject, OutcomeName, ProgressObject, ReportObject
+from beaver_actors.codec.wire_worker_objects import FailureObject, ProgressObject, ReportObject
 from beaver_actors.core.answers import RefusalCode
-from beaver_actors.core.job import DEAD_REASONS, BackoffKind, JobState
 
 
 class WireError(Exception):
@@ -38,14 +38,6 @@ _WORDS = {
     "str": "text", "int": "whole number", "float": "number", "bool": "true or false", "null": "null",
     "array": "list", "object": "object",
 }  # fmt: skip
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "type": tuple(str(request.__struct_config__.tag) for request in REQUESTS),
-    "kind": get_args(BackoffKind),
-    "state": tuple(JobState),
-    "reason": DEAD_REASONS,
-    "topic": ("status", "events"),
-    "outcome": get_args(OutcomeName),
-}
 _PARTS = (
     NewJobObject, EventFilter, ReportObject, FailureObject, ProgressObject,
     NewScheduleObject, ScheduledJobObject,
@@ -69,8 +61,7 @@ def explain(found: str) -> str:
     if match := _UNKNOWN.fullmatch(what):
         return f"{_below(path, shorten(match[1]))}: unknown field{_hint(match[1])}"
     if match := _MISCHOSEN.fullmatch(what):
-        choices = _CHOICES.get(path.rpartition(".")[2], ())
-        return f'{path}: expected one of {", ".join(choices)}; got "{shorten(match[1])}"'
+        return f'{path}: expected {_one_of(path)}; got "{shorten(match[1])}"'
     path = path or "the message"
     if match := _MISTYPED.fullmatch(what):
         expected = [_WORDS.get(name, name) for name in match[1].split(" | ")]
@@ -81,6 +72,12 @@ def explain(found: str) -> str:
         )
         return f"{path}: expected {' or '.join(expected)}" + (f", got {got}" if got else "")
     return f"{path}: {what[:1].lower()}{shorten(what[1:])}"
+
+
+def _one_of(path: str) -> str:
+    name = re.sub(r"(\[.*?\])+$", "", path).rpartition(".")[2]
+    choices = CHOICES.get(name, ("another value",))
+    return f"one of {', '.join(choices)}" if len(choices) > 2 else " or ".join(choices)
 
 
 def _below(path: str, name: str) -> str:
