@@ -76,12 +76,13 @@ def read_directory(
     from beaver_actors.codec.wire_times import parse_time_ms
     from beaver_actors.journal.disk import RealDisk
     from beaver_actors.journal.past_replies import past_reply
+    from beaver_actors.kernel.clock import wall_ms
 
     moment = None
     if when is not None:
         moment = Moment(when.lsn, None if when.at is None else parse_time_ms(when.at))
     with telling_of_the_journal():
-        reply = past_reply(RealDisk(data_dir), Wish(job_id, moment))
+        reply = past_reply(RealDisk(data_dir), Wish(job_id, moment), wall_ms())
     if reply.code == "not_found" and may_be_gone:
         return None
     if reply.code is not None:

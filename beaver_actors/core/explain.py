@@ -286,8 +286,13 @@ def _running(state: State, job: Job, now_ms: int, policy: Policy) -> Because:
     text = f"attempt {job.attempt} has been running for {since} on worker {trail.worker_id}"
     if trail.cancel_requested:
         text += ", and was asked to stop"
+    if trail.lease_ms is not None:
+        if all(worker.worker_id != trail.worker_id for worker in policy.crew):
+            text += ", which has no connection now"
+        text += f"; it goes back once that worker has been silent for {spoken(trail.lease_ms)}"
     if trail.deadline_ms is not None:
-        text += f"; it is taken from there {_when(trail.deadline_ms, now_ms)}"
+        latest = "" if trail.lease_ms is None else ", at the latest"
+        text += f"; it is taken from there{latest} {_when(trail.deadline_ms, now_ms)}"
     return Because("running", text, until_ms=trail.deadline_ms, names=(trail.worker_id or "",))
 
 

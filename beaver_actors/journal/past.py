@@ -13,6 +13,7 @@ from typing import NamedTuple
 from beaver_actors.codec.fact_codec import CodecError
 from beaver_actors.codec.segment import BadHeader
 from beaver_actors.codec.wire_past import Moment
+from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.facts import Fact, JobFact
 from beaver_actors.core.fold import fold
 from beaver_actors.core.state import State, advance
@@ -43,12 +44,12 @@ class NotYet(JournalError):
     """The log has not come so far."""
 
 
-def state_at(disk: Disk, moment: Moment) -> State:
-    """The state as it was, with what time alone brings.
+def state_at(disk: Disk, moment: Moment, now_ms: int) -> State:
+    """The state as it was, with what time alone brings. `now_ms` is the time by the wall clock.
 
     Raises:
         PastGone: neither a snapshot nor the log reaches back so far.
-        NotYet: the log ends before this LSN.
+        NotYet: the log ends before this LSN, or that time has yet to come.
         Damaged, UnknownFormat: something that must be read cannot be.
     """
     state = _start(disk, moment)
@@ -60,6 +61,8 @@ def state_at(disk: Disk, moment: Moment) -> State:
         fold(state, fact)
     if moment.lsn is not None and state.lsn < moment.lsn:
         raise NotYet(f"LSN {moment.lsn}: the log ends with LSN {state.lsn}")
+    if moment.at_ms is not None and moment.at_ms > max(now_ms, state.time_ms):
+        raise NotYet(f"{time_text(moment.at_ms)} has yet to come, it is {time_text(now_ms)}")
     advance(state, state.time_ms if moment.at_ms is None else max(moment.at_ms, state.time_ms))
     return state
 

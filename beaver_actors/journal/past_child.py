@@ -10,6 +10,7 @@ import argparse
 import gc
 import os
 import sys
+import time
 from threading import Thread
 
 import msgspec
@@ -41,11 +42,12 @@ def main(given: list[str] | None = None) -> int:
     Thread(target=die_with_parent, name="parent watch", daemon=True).start()
     os.nice(NICENESS)
     gc.disable()  # a state is a million objects without cycles, and the process is short-lived
+    now_ms = time.time_ns() // 1_000_000
     moment = None
     if options.lsn is not None or options.at_ms is not None:
         moment = Moment(options.lsn, options.at_ms)
     try:
-        reply = past_reply(RealDisk(options.data_dir), Wish(options.job, moment))
+        reply = past_reply(RealDisk(options.data_dir), Wish(options.job, moment), now_ms)
     except OSError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the last words to the parent
         return 1

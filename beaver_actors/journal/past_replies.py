@@ -22,15 +22,21 @@ from beaver_actors.journal.errors import JournalError
 from beaver_actors.journal.past import NotYet, PastGone, life_of, state_at
 
 
-def past_reply(disk: Disk, wish: Wish) -> PastReply:
+def past_reply(disk: Disk, wish: Wish, now_ms: int) -> PastReply:
     """Answer from what the directory holds.
+
+    Args:
+        disk: the data directory.
+        wish: what is asked.
+        now_ms: the time by the wall clock, milliseconds UTC: later than this, and than what is on record,
+            nothing is known yet.
 
     Raises:
         OSError: the disk failed.
     """
     try:
         if wish.moment is not None:
-            return _then(state_at(disk, wish.moment), wish.job_id, wish.moment)
+            return _then(state_at(disk, wish.moment, now_ms), wish.job_id, wish.moment)
         assert wish.job_id is not None, "a life is somebody's"
         life = life_of(disk, wish.job_id)
     except PastGone as error:

@@ -24,7 +24,7 @@ from beaver_actors.codec.segment import (
 )
 from beaver_actors.core.state import State
 from beaver_actors.journal.disk import NO_SPACE, Disk, DiskLock, write_whole
-from beaver_actors.journal.errors import Damaged, DirectoryUnusable, NoSpace, UnknownFormat
+from beaver_actors.journal.errors import Damaged, DirectoryLocked, DirectoryUnusable, NoSpace, UnknownFormat
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.replay import Replayed, replay
 from beaver_actors.journal.reserve import give_up_ballast
@@ -98,6 +98,18 @@ def open_journal(disk: Disk, settings: JournalSettings) -> Recovered:
         except BaseException:
             lock.release()
             raise
+
+
+def taken_by_another(disk: Disk) -> DirectoryLocked | None:
+    """Whether another process owns the data directory; nothing is made where there is none."""
+    try:
+        if LOCK in disk.names():
+            disk.lock(LOCK).release()
+    except DirectoryLocked as error:
+        return error
+    except OSError:
+        pass
+    return None
 
 
 def _open(disk: Disk, settings: JournalSettings, lock: DiskLock) -> Recovered:

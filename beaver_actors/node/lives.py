@@ -87,7 +87,7 @@ class Lives:
             except Exception as error:  # noqa: BLE001  # what it means is decided here, and nowhere else
                 code = verdict(error)
                 if code is not None:
-                    _tell_end(main_cause(error), code)
+                    tell_end(main_cause(error), code)
                     return code
                 pause = limit.spend(trio.current_time())
                 log.error("a life of the node failed", error=error, life=number)
@@ -216,7 +216,7 @@ def _history(journal: FileJournal, first_lsn: int, limit: int) -> Chunk:
             return Chunk(first_lsn, [fact for _, fact in facts])
 
 
-def _tell_end(cause: BaseException, code: Exit) -> None:
+def tell_end(cause: BaseException, code: Exit) -> None:
     """Errors of our own say what is wrong and what to do; where any other came from, its traceback says."""
     own = isinstance(cause, JournalError | StorageFailed | PermissionError)
     advice = ""

@@ -14,6 +14,8 @@ import trio
 from beaver_actors.config import Config, parse_address
 from beaver_actors.execute.app import App
 from beaver_actors.execute.executor import Executor
+from beaver_actors.journal.disk import RealDisk
+from beaver_actors.journal.recovery import taken_by_another
 from beaver_actors.kernel.clock import wall_ms
 from beaver_actors.kernel.offload import own_thread
 from beaver_actors.node import settings
@@ -21,13 +23,13 @@ from beaver_actors.node.exits import Exit
 from beaver_actors.node.front import main_front, serve_metrics
 from beaver_actors.node.host import Host
 from beaver_actors.node.life import Orders
-from beaver_actors.node.lives import Lives, Ready
+from beaver_actors.node.lives import Lives, Ready, tell_end
 from beaver_actors.node.own_process import settle_in
 from beaver_actors.node.signals import obey_signals
 from beaver_actors.node.world import World, real_world
 from beaver_actors.observe.watchdog import Watchdog
 from beaver_actors.server.auth import Auth, check_exposure, is_loopback
-from beaver_actors.server.sockets import open_listeners
+from beaver_actors.server.sockets import ListenError, open_listeners
 
 Listeners: TypeAlias = Sequence[trio.abc.Listener[trio.abc.Stream]]
 
@@ -74,7 +76,15 @@ async def serve(
     auth = Auth(token, config.server.allowed_origins, loopback=is_loopback(address.host))
     executor = make_executor(config, app)
     settings.declared(config, executor.app, wall_ms())  # wrong ones end it here, before anything is opened
-    sockets, listen = await open_listeners(address.host, address.port)
+    try:
+        sockets, listen = await open_listeners(address.host, address.port)
+    except ListenError:
+        # Whose ports these are matters less than whose data: a second server is not to be started again.
+        taken = taken_by_another(RealDisk(config.data_dir))
+        if taken is None:
+            raise
+        tell_end(taken, Exit.LOCKED)
+        return Exit.LOCKED
     metric_sockets: list[trio.SocketListener] = []
     metric_listen: list[str] = []
     try:

@@ -167,7 +167,7 @@ class Machine:
 
     async def _look_back(self, wish: Wish) -> bytes:
         await self._take_time()
-        return msgspec.json.encode(past_reply(self.disk, wish))
+        return msgspec.json.encode(past_reply(self.disk, wish, self.now_ms))
 
     async def _fold(self, through_lsn: int, keep: int) -> Folded:
         await self._take_time()

@@ -77,9 +77,10 @@ def test_what_was_interrupted_is_told_at_the_next_start(server: Server) -> None:
 def test_a_second_server_on_the_same_data_is_refused(server: Server) -> None:
     """P9, by example: exit code 6, and the first one goes on."""
     server.start()
-    ended = run_to_its_end("--data-dir", server.data_dir)
-    assert ended.returncode == 6
-    assert "in use" in ended.stderr
+    for options in ([], ["--listen", server.url.removeprefix("ws://")]):
+        ended = run_to_its_end("--data-dir", server.data_dir, *options)
+        assert ended.returncode == 6
+        assert "in use by process" in ended.stderr
     assert command("status", "--url", server.url).code == 0
 
 

@@ -159,6 +159,19 @@ def test_a_running_job_says_where_it_runs() -> None:
     assert "was asked to stop" in only(book).text
 
 
+def test_a_job_on_another_machine_says_that_its_lease_may_end_sooner() -> None:
+    """By example: by its own deadline it would seem to be held for long by a worker that is gone."""
+    far = Serving("far", WORK, slots=1)
+    book = Playbook(Policy(served_kinds=WORK, crew=(far,)))
+    book.enqueue("a", timeout_ms=1_800_000)
+    book.lease(worker_id="far", lease_ms=60_000)
+    text = only(book).text
+    assert "; it goes back once that worker has been silent for 1 m; it is taken from there, at" in text
+    assert "no connection" not in text
+    book.policy = replace(book.policy, crew=())
+    assert "on worker far, which has no connection now; it goes back once" in only(book).text
+
+
 def test_a_finished_job_says_why_it_ended() -> None:
     """By example: every end there is."""
     book = Playbook(Policy(served_kinds=WORK, max_rescues=1))

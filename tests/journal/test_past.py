@@ -26,6 +26,7 @@ from tests.journal.happenings import essence, happen, state_after
 
 SETTINGS = JournalSettings(segment_bytes=4096, reserve_bytes=4096)
 FACTS = happen(Random(12), 300)
+NOW_MS = FACTS[-1][1] + 60_000
 
 
 def fill(memory: SimulatedDisk | RealDisk, *, trimmed: bool = False) -> FileJournal:
@@ -50,8 +51,8 @@ def test_every_position_can_be_asked_for(memory: SimulatedDisk) -> None:
     """P3: before, between and after the snapshots, within a commit, and before anything happened."""
     fill(memory)
     for lsn in (0, 1, 5, 99, 100, 101, 155, 200, 203, 300):
-        assert essence(state_at(memory, Moment(lsn=lsn))) == essence(then(lsn)), lsn
-    assert essence(state_at(memory, Moment())) == essence(then(300))
+        assert essence(state_at(memory, Moment(lsn=lsn), NOW_MS)) == essence(then(lsn)), lsn
+    assert essence(state_at(memory, Moment(), NOW_MS)) == essence(then(300))
 
 
 def test_every_time_can_be_asked_for(memory: SimulatedDisk) -> None:
@@ -60,7 +61,7 @@ def test_every_time_can_be_asked_for(memory: SimulatedDisk) -> None:
     times = [fact[1] for fact in FACTS]
     for at_ms in (0, times[0], times[0] - 1, times[120], times[120] + 1, times[210], times[-1] + 5_000):
         lsn = sum(time_ms <= at_ms for time_ms in times)
-        assert essence(state_at(memory, Moment(at_ms=at_ms))) == essence(then(lsn, at_ms)), at_ms
+        assert essence(state_at(memory, Moment(at_ms=at_ms), NOW_MS)) == essence(then(lsn, at_ms)), at_ms
 
 
 def test_what_is_gone_is_refused_with_what_there_is(memory: SimulatedDisk) -> None:
@@ -69,15 +70,27 @@ def test_what_is_gone_is_refused_with_what_there_is(memory: SimulatedDisk) -> No
     oldest_ms = state_after(FACTS[:200]).time_ms
     for moment in (Moment(lsn=199), Moment(lsn=0), Moment(at_ms=1)):
         with pytest.raises(PastGone) as caught:
-            state_at(memory, moment)
+            state_at(memory, moment, NOW_MS)
         assert (caught.value.oldest_lsn, caught.value.oldest_ms) == (200, oldest_ms)
-    assert essence(state_at(memory, Moment(lsn=200))) == essence(then(200))
-    assert essence(state_at(memory, Moment(at_ms=oldest_ms))).__class__ is tuple
+    assert essence(state_at(memory, Moment(lsn=200), NOW_MS)) == essence(then(200))
+    assert essence(state_at(memory, Moment(at_ms=oldest_ms), NOW_MS)).__class__ is tuple
     with pytest.raises(NotYet, match="ends with LSN 300"):
-        state_at(memory, Moment(lsn=301))
-    told = past_reply(memory, Wish(None, Moment(lsn=3)))
+        state_at(memory, Moment(lsn=301), NOW_MS)
+    told = past_reply(memory, Wish(None, Moment(lsn=3)), NOW_MS)
     assert told.code == "not_found"
     assert "LSN 3: history is kept from LSN 200 on (" in told.message
+
+
+def test_a_time_that_has_yet_to_come_is_refused(memory: SimulatedDisk) -> None:
+    """P6: never a guess: neither the clock nor the log has come so far."""
+    fill(memory)
+    state_at(memory, Moment(at_ms=NOW_MS), NOW_MS)
+    for job_id in (None, "a"):
+        told = past_reply(memory, Wish(job_id, Moment(at_ms=NOW_MS + 1)), NOW_MS)
+        assert told.code == "bad_request"
+        assert "has yet to come, it is 20" in told.message
+    last_ms = state_at(memory, Moment(), 0).time_ms
+    state_at(memory, Moment(at_ms=last_ms), 0)  # the clock was set back, and the log knows better
 
 
 def test_a_life_is_every_fact_about_the_job(memory: SimulatedDisk) -> None:
@@ -92,7 +105,7 @@ def test_a_life_is_every_fact_about_the_job(memory: SimulatedDisk) -> None:
             if isinstance(fact, JobFact) and fact.job_id == name
         ]
         assert life_of(memory, name) == (facts, 1)
-    assert past_reply(memory, Wish("nobody")).code == "not_found"
+    assert past_reply(memory, Wish("nobody"), NOW_MS).code == "not_found"
 
 
 def test_a_life_says_from_where_on_it_is_complete(memory: SimulatedDisk) -> None:
@@ -115,7 +128,7 @@ def test_the_child_answers_with_one_line(tmp_path: object) -> None:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             told = json.loads(child.stdout.read())
-        here = past_reply(disk, wish)
+        here = past_reply(disk, wish, NOW_MS)
         assert told.get("lsn") == here.lsn
         for part in ("job", "status", "events"):
             there = getattr(here, part)

@@ -180,7 +180,8 @@ async def _look_back(world: World, wish: Wish) -> bytes:
     journal = open_journal(disk, JournalSettings()).journal
     if world.log.facts:
         journal.append(world.log.facts)
-    return msgspec.json.encode(past_reply(disk, wish))
+    assert world.access is not None
+    return msgspec.json.encode(past_reply(disk, wish, world.access.clock.now_ms()))
 
 
 @asynccontextmanager

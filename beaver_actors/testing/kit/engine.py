@@ -66,7 +66,7 @@ class Engine:
 
     def look_back(self, wish: Wish) -> PastReply:
         """Answer a question about the past."""
-        return past_reply(self._disk, wish)
+        return past_reply(self._disk, wish, self.now_ms)
 
     def facts_after(self, lsn: int) -> list[tuple[int, Fact]]:
         """The facts after a position, with their own, read back from the log."""
