@@ -39,10 +39,10 @@ def list_queues(server: Target, /, *, as_json: bool) -> None:
     if not status.queues:
         note("No queues yet: the first job makes one.")
         return
-    from beaver_actors.cli.status_view import queues_table
+    from beaver_actors.cli.queues_view import QueuesTable
     from beaver_actors.codec.wire_times import parse_time_ms
 
-    show(queues_table(status.queues, parse_time_ms(status.at)))
+    show(QueuesTable(status.queues, parse_time_ms(status.at)))
 
 
 @queues.command()

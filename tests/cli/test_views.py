@@ -9,8 +9,10 @@ from rich.console import Console, RenderableType
 
 from beaver_actors.cli.job_views import job_view, jobs_table
 from beaver_actors.cli.pulse import Pulse
-from beaver_actors.cli.status_view import queues_table, status_view
+from beaver_actors.cli.queues_view import QueuesTable
+from beaver_actors.cli.status_view import status_view
 from beaver_actors.codec.wire_objects import FleetObject
+from beaver_actors.codec.wire_queue_objects import RateObject, RulesObject
 from beaver_actors.core.job import JobState
 from tests.cli.shown import NOON, NOON_MS, failure, job, queue, status
 
@@ -167,10 +169,45 @@ def test_text_of_a_job_is_shown_and_not_obeyed(text: str) -> None:
     for drawing in (
         drawn(jobs_table([shown], NOON_MS, 120)),
         drawn(job_view(shown, NOON_MS)),
-        drawn(queues_table({text: queue()}, NOON_MS)),
+        drawn(QueuesTable({text: queue()}, NOON_MS)),
         drawn(status_view(status(queues={text: queue()}, unknown_kinds={text: 1}), URL)),
     ):
         assert "\x1b" not in drawing
         assert "\r" not in drawing
         if text.isprintable():
             assert text in drawing
+
+
+@pytest.mark.parametrize("width", [20, 30, 60, 80, 100, 300])
+def test_rules_take_no_room_from_the_counts_of_queues(width: int) -> None:
+    """By example: a line of rules longer than the screen; columns without room are named, never all gone."""
+    limited = queue(oldest="2026-11-23T11:56:40.000Z", pending=1_240, dead=7)
+    rate = RateObject(limit=2, period=5, burst=1)
+    limited.rules = RulesObject(jobs_max=5, concurrency=1, rate=rate, key_concurrency=1, key_rate=rate)
+    text = drawn(QueuesTable({"mail": limited, "a.long.name." * 8: queue(paused=True)}, NOON_MS), width)
+    head, row = text.splitlines()[:2]
+    assert all(len(line) <= width for line in text.splitlines())
+    assert row.startswith("mail")
+    assert "pending" in head
+    assert "1,240" in row
+    assert "paused" in text
+    left_out = " ".join(text.partition("… no room for:")[2].split())
+    for name in ("scheduled", "pending", "in flight", "completed", "dead", "cancelled", "wait"):
+        assert (name in head) != (name in left_out)
+    if width >= 100:
+        assert "key-concurrency=1 key-rate=2/5 s burst 1" in text
+        assert row.rstrip().endswith("3 m 20 s")
+        assert not left_out
+
+
+@pytest.mark.parametrize("width", [20, 30, 80, 120])
+def test_no_total_is_cut(width: int) -> None:
+    """By example: on a narrow screen the totals and rates take several lines."""
+    pulse = Pulse()
+    pulse.feel(0, {"enqueued": 0})
+    pulse.feel(1_000, {"enqueued": 10})
+    text = drawn(status_view(status(states=dict.fromkeys(JobState, 123_456)), URL, pulse=pulse), width)
+    for name in ("scheduled", "pending", "blocked", "in flight", "completed", "dead", "cancelled"):
+        assert name in text
+    assert text.count("123,456") >= 7
+    assert "enqueued 10/s" in text
