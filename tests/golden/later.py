@@ -2,8 +2,9 @@
 
 `python -m tests.golden.later tests/golden/v1b` writes the directory, as a server leaves it that stopped in
 the middle of everything: jobs that wait for others, for their turn or for a worker far away, an operation
-half done, schedules, queues with rules. What is there is never written again. A fact or a field that is newer
-than this needs a file of its own. This file must not use chance or anything else that could change.
+half done, schedules, queues with rules. What is newer comes at the end of this history, and the directory is
+written anew, until a version with it is released: then it is never written again, and what is newer still
+needs a history and a directory of its own. This file must not use chance or anything else that could change.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ RULES = QueueRules(500, 4, Rate(100, 1000, 10), 2, Rate(5, 60_000, 3), 30_000)
 FEW_RULES = QueueRules(concurrency=1)
 LEAP_DAY = Plan(PLAIN, b'{"leap":1}', "0 0 29 2 *", None, "Europe/Berlin", "none", "skip")
 """Its times are rare, and those that have passed bring no job: a server that takes this up adds none."""
-REPORT = Plan(RICH, b'{"n":1}', "0 3 * * *", None, "America/New_York", "all", "cancel_old")
+REPORT = Plan(
+    RICH, b'{"n":1}', "0 3 * * *", None, "America/New_York", "all", "cancel_old",
+    3_600_000, Unique("report:1", "window", MINUTE), "replace", "red",
+)  # fmt: skip
 LAST = Extras(None, Unique("late", "finished", 1), ("waits",), "continue", "red")
 BEAT = Plan(PLAIN, every_ms=MINUTE)
 FIRED = fire_id("beat", AT + MINUTE)

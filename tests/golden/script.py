@@ -37,7 +37,7 @@ from beaver_actors.core.facts import (
     QueueResumed,
 )
 from beaver_actors.core.job import Backoff, Extras, Job, JobError, Terms
-from beaver_actors.core.limits import NO_RULES, Bucket
+from beaver_actors.core.limits import Bucket
 from beaver_actors.core.queues import Queue
 from beaver_actors.core.state import State
 from beaver_actors.journal.board import Board
@@ -156,8 +156,8 @@ def shown(state: State) -> dict[str, Any]:
         "queues": queues,
         "totals": dataclasses.asdict(state.totals),
         "more_of_queues": more if any(more.values()) else None,
-        "operations": [dataclasses.asdict(one) for one in state.operations.values()] or None,
-        "schedules": [dataclasses.asdict(one) for one in state.schedules.values()] or None,
+        "operations": [_told(one) for one in state.operations.values()] or None,
+        "schedules": [_told(one) for one in state.schedules.values()] or None,
     }
     decoded: dict[str, Any] = json.loads(json.dumps(whole, default=lambda value: value.decode()))
     return decoded
@@ -167,7 +167,7 @@ def _shown_job(job: Job) -> dict[str, Any]:
     """As `state.json` has it, wherever in a job a value is kept."""
     fields = dataclasses.asdict(job)
     extras = Extras(*fields.pop("extras") or ())._replace(expires_at_ms=None)
-    more = None if extras == Extras() else extras
+    more = None if extras == Extras() else _told(extras)
     counts = {"attempt": job.attempt, "rescues": job.rescues, "fence": job.fence}
     trail = fields["trail"] and {name: value for name, value in fields["trail"].items() if name not in counts}
     return {**fields, **counts, "trail": trail, "expires_at_ms": job.expires_at_ms, "more": more}
@@ -176,12 +176,23 @@ def _shown_job(job: Job) -> dict[str, Any]:
 def _shown_more(queue: Queue, time_ms: int) -> list[Any] | None:
     """What the first version did not know of a queue."""
     tenants = {key: (one.turn, *_shown_bucket(one.bucket)) for key, one in queue.stored(time_ms).items()}
-    more = [queue.draining, queue.rules, _shown_bucket(queue.bucket), queue.keyless_turn, tenants]
-    return None if more == [False, NO_RULES, (0, 0), 0, {}] else more
+    more = [queue.draining, _told(queue.rules), _shown_bucket(queue.bucket), queue.keyless_turn, tenants]
+    return None if more == [False, {}, (0, 0), 0, {}] else more
 
 
 def _shown_bucket(bucket: Bucket) -> tuple[int, int]:
     return (bucket.owed, bucket.at_ms) if bucket.owed else (0, 0)
+
+
+def _told(value: Any) -> Any:
+    """What a value says, by field; what has its default says nothing, so that fields can come later."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _told(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "_fields"):
+        plain = value._field_defaults
+        fields = value._asdict().items()
+        return {name: _told(inside) for name, inside in fields if name not in plain or inside != plain[name]}
+    return value
 
 
 def write_golden(directory: Path, writer: Callable[[Path], None]) -> None:

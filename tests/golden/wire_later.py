@@ -1,5 +1,6 @@
 """What can be said since the first conversations were recorded: unique jobs, graphs, queues with rules,
-schedules, operations, the past. `wire.py` has it said after what could be said before."""
+schedules, operations, the past. `wire.py` has it said after what could be said before.
+What is newer is added here, and `wire-v1c.json` written anew, until a version with it is released."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ FAMILY, CHILD = 62, 69
 """The fences of these two in the conversation."""
 JOB: Message = {
     "kind": "work", "args": {"n": 1}, "queue": "mail", "priority": 3, "max_attempts": 2, "timeout": "1m",
-    "retention": "1d", "tags": ["red"], "meta": {"trace": "00-ab"},
+    "retention": "1d",
+    "expires_in": "1h", "unique_key": "report", "unique_until": "window", "unique_for": "1m",
+    "on_conflict": "replace", "concurrency_key": "red", "tags": ["red"], "meta": {"trace": "00-ab"},
     "backoff": {"kind": "exponential", "initial": 2, "factor": 3, "cap": "1h", "jitter": False},
 }  # fmt: skip
 TIMES: Message = {
