@@ -141,7 +141,8 @@ PAST: tuple[Message, ...] = (
     {"type": "history", "job_id": "nobody"},
     {"type": "past", "lsn": 50},
     {"type": "past", "lsn": 50, "job_id": "fails"},
-    {"type": "past", "at": "2999-01-01T00:00:00Z", "job_id": "fails"},
+    {"type": "past", "at": "1970-01-01T00:16:40Z", "job_id": "fails"},
+    {"type": "past", "at": "2999-01-01T00:00:00Z"},
     {"type": "past", "lsn": 3, "job_id": "fails"},
     {"type": "past"},
 )
