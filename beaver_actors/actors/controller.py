@@ -30,6 +30,8 @@ REPORTS_BYTES_MAX = 8 * 1024 * 1024
 """Results, errors and progress recorded in one command: a commit of a thousand results of a megabyte would
 hold up all others for seconds, and not fit into the room that is kept for outcomes on a full disk."""
 
+SNAPSHOT_BYTES_MIN = 2 * 1024 * 1024
+"""Snapshots are taken for as large at least when it is asked whether the log has grown enough."""
 SNAPSHOT_RETRY_SECONDS = 30.0
 """From a snapshot that failed to the next try, at least: a full disk may refuse one after the other, and that
 must stay far below the limit at which a failing actor takes the node with it."""
@@ -186,7 +188,8 @@ def snapshot_due(waited: float, log_bytes: int, snapshot_bytes: int, settings: S
     """Whether a snapshot is worth its cost.
 
     At the interval only if the log has grown by a fair share of the last snapshot, else the cost of snapshots
-    would grow with the backlog and not with the work; by size of the log in any case.
+    would grow with the backlog and not with the work; by size of the log in any case. A small server would
+    else make one of nearly nothing at every interval, and forget a past that costs nothing to keep.
 
     Args:
         waited: seconds since the last one.
@@ -195,5 +198,6 @@ def snapshot_due(waited: float, log_bytes: int, snapshot_bytes: int, settings: S
     """
     if log_bytes >= max(settings.snapshot_log_bytes, snapshot_bytes):
         return True
-    grown = log_bytes > 0 and log_bytes >= settings.snapshot_min_growth * snapshot_bytes
+    worth = settings.snapshot_min_growth * max(snapshot_bytes, SNAPSHOT_BYTES_MIN)
+    grown = log_bytes > 0 and log_bytes >= worth
     return waited >= settings.snapshot_interval and grown

@@ -255,7 +255,7 @@ def _draw_config(random: Random) -> Config:
         ),
         snapshot=Snapshot(
             interval_ms=random.choice((500, 5000, 30_000)),
-            min_growth=random.choice((0.0, 0.5)),
+            min_growth=random.choice((0.0, 0.002)),  # a fair share of nothing is 4 KiB then
             log_bytes=random.choice((4096, 1 << 20)),
         ),
         metrics=Metrics(enabled=False),

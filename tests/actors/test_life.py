@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from beaver_actors.actors import publisher
-from beaver_actors.actors.controller import REPORTS_BYTES_MAX
+from beaver_actors.actors.controller import REPORTS_BYTES_MAX, Settings, snapshot_due
 from beaver_actors.actors.publisher import Chunk
 from beaver_actors.actors.wal_writer import StorageFailed
 from beaver_actors.core.answers import Changed, LeasedJob, Refused
@@ -19,6 +19,8 @@ from beaver_actors.core.outcome import Crashed, Failed, Outcome, Rejected, Snooz
 from tests.actors.world import MemoryLog, running
 
 COMPLETED, DEAD, CANCELLED = JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED
+
+MIB = 1024 * 1024
 
 
 async def test_an_enqueued_job_runs_and_its_result_is_recorded_once(autojump_clock: MockClock) -> None:
@@ -388,6 +390,25 @@ async def test_a_snapshot_is_taken_when_the_log_has_grown_and_the_log_is_trimmed
         assert len(world.log.trimmed) == 1
         await trio.sleep(60)
         assert len(world.snapshots) == 1, "nothing has happened since"
+
+
+def test_a_snapshot_is_due_by_what_it_is_worth() -> None:
+    """By example: a share of the last one, which counts as 2 MiB at least; or the size of the log."""
+    settings = Settings(
+        worker_id="w", kinds=frozenset(), queues=None, workers=1, ahead_max=1,
+        snapshot_interval=30, snapshot_min_growth=0.5, snapshot_log_bytes=256 * MIB,
+    )  # fmt: skip
+    for waited, log_bytes, snapshot_bytes, due in (
+        (29, 100 * MIB, 0, False),
+        (30, 100 * MIB, 0, True),
+        (30, MIB - 1, 10_000, False),
+        (30, MIB, 10_000, True),
+        (30, 40 * MIB, 100 * MIB, False),
+        (30, 50 * MIB, 100 * MIB, True),
+        (1, 256 * MIB, 100 * MIB, True),
+        (1, 256 * MIB, 300 * MIB, False),
+    ):
+        assert snapshot_due(waited, log_bytes, snapshot_bytes, settings) == due, (waited, log_bytes)
 
 
 async def test_a_snapshotter_that_fails_is_restarted_and_the_node_serves_on(

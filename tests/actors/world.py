@@ -247,7 +247,7 @@ async def running(
             workers=workers,
             ahead_max=ahead_max,
             snapshot_interval=snapshot_interval,
-            snapshot_min_growth=0.5,
+            snapshot_min_growth=0.0,
             snapshot_log_bytes=snapshot_log_bytes,
         ),
         remote=TIMING,

@@ -65,7 +65,7 @@ class Setting(NamedTuple):
     segment_bytes: int = 1 << 18
     appends_waiting: int = 4
     snapshot_seconds: float = 30
-    snapshot_growth: float = 0.5
+    snapshot_growth: float = 0.002
     snapshot_log_bytes: int = 1 << 20
     queue_jobs: int = 1000
     kept: str = "for days"
