@@ -112,3 +112,49 @@ def test_what_a_job_says_is_shown_as_text(
         "x": "<img src=x>"
     }
     assert page.run("document.querySelectorAll('main img, dialog img').length") == 0
+
+
+def ask(server: Server, method: str, path: str, body: Mapping[str, object]) -> None:
+    url = f"{server.url.replace('ws:', 'http:')}/api/v1/{path}"
+    urlopen(Request(url, json.dumps(body).encode(), method=method)).close()
+
+
+def test_schedules_and_operations_are_shown_while_there_are_any(
+    tmp_path: Path, servers: list[Server], browsers: list[Browser]
+) -> None:
+    """As a viewer sees them: the next time, a pause, the latest job; an operation to its end. A server
+    that has neither shows no empty tables."""
+    server = Server(tmp_path / "server")
+    servers.append(server)
+    server.start()
+    page = Browser(tmp_path, server.url.replace("ws:", "http:"))
+    browsers.append(page)
+    page.until(f"{LIVE} && document.querySelector('#states b')")
+    hidden = "['schedules', 'operations'].map(name => document.getElementById(`${name}-section`).hidden)"
+    assert page.run(hidden) == [True, True]
+    for number in range(9):
+        schedule = {"every": f"{number + 2}h", "job": {"kind": "demo.echo"}}
+        ask(server, "PUT", f"schedules/s{number}", schedule)
+    rows = "[...document.querySelectorAll('#schedules tr')]"
+    cells = f"{rows}.map(row => [...row.children].map(td => td.textContent))"
+    page.until(
+        f"{cells}.length === 8 && document.getElementById('schedules-more').textContent.startsWith('1 more')"
+    )
+    assert {row[0] for row in page.run(cells)} < {f"s{number}" for number in range(9)}
+    for number in range(8):
+        ask(server, "DELETE", f"schedules/s{number}", {})
+    ask(server, "POST", "schedules/s8/pause", {})
+    ask(server, "POST", "schedules/s8/trigger", {})
+    page.until(
+        f"{cells}.length === 1 && {cells}[0][3] === 'paused' && {cells}[0][4].startsWith('completed, ')"
+    )
+    assert page.run(cells)[0][:3] == ["s8", "every 10 h", "demo.echo"]
+    ask(server, "POST", "operations", {"word": "delete", "operation_id": "sweep", "state": "completed"})
+    state = "document.querySelector('#operations td:last-child')?.textContent"
+    page.until(f"{state} === 'completed'")
+    done = page.run("[...document.querySelectorAll('#operations td')].map(td => td.textContent)")
+    assert done == ["delete sweep", "completed", "1 of 1", "1", "0", "completed"]
+    assert page.run("(bar => bar.value === bar.max)(document.querySelector('#operations progress'))")
+    assert page.run(hidden) == [False, False]
+    ask(server, "DELETE", "schedules/s8", {})
+    page.until("document.getElementById('schedules-section').hidden")

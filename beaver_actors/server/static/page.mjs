@@ -1,11 +1,16 @@
 // The live page: one WebSocket, two subscriptions, and a reconnect that goes on where it left off.
 // It takes what the server says to draw.mjs and decides nothing; see docs/protocol.md for the messages.
 
-import { $, drawChart, showAlerts, showEvents, showJob, showQueues, showStates, showTotals, upFor } from "./draw.mjs";
+import {
+  $, drawChart, showAlerts, showEvents, showJob, showOperations, showQueues, showSchedules, showStates, showTotals, upFor,
+} from "./draw.mjs";
 
 const EVENTS_SHOWN = 15;
 const STATUS_SECONDS = 0.5;
 const SAMPLES_SHOWN = 240; // two minutes of them
+const LISTS_SECONDS = 5; // between two looks at schedules, whose jobs go on without an event of theirs
+const MANY_SCHEDULES = 100; // of more than that, a list is large, and is not asked for with every fire
+const MANY_SECONDS = 30;
 const RATE_SAMPLES = 4; // the number beside the chart is their mean: it should be readable
 
 let socket = null;
@@ -15,6 +20,10 @@ let before = null; // the status before, for rates
 let retryMs = 250;
 const samples = []; // {completed, enqueued} a second; null while there was no connection
 let events = [];
+let schedules = [];
+let operations = [];
+let listsAt = 0; // by the server's clock, when they were asked for
+let stale = new Set(["schedules", "operations"]); // lists of which an event has told
 
 function connect() {
   const secret = sessionStorage.getItem("token");
@@ -28,6 +37,7 @@ function connect() {
   socket.onopen = () => {
     connected = true;
     retryMs = 250;
+    stale = new Set(["schedules", "operations"]);
     $("token").hidden = true;
     ask({ type: "subscribe", id: "status", topic: "status", interval: STATUS_SECONDS });
     ask({ type: "subscribe", id: "events", topic: "events", batch: 500, ...(lsn === null ? {} : { from_lsn: lsn + 1 }) });
@@ -69,6 +79,8 @@ function receive(message) {
   if (message.type === "status") showStatus(message.status);
   else if (message.type === "events") note(message.events);
   else if (message.type === "gap") note([{ ...message, lsn: message.to }]);
+  else if (message.re === "schedules") schedules = message.schedules ?? [];
+  else if (message.re === "operations") operations = message.operations ?? [];
   else if (message.re === "events" && message.code === "bad_request" && lsn !== null) {
     lsn = null; // the data directory went back to a copy: what was seen here is not what happened there
     socket.close();
@@ -93,6 +105,26 @@ function showStatus(status) {
   showStates(status.states);
   showTotals(status);
   showQueues(status);
+  showLists(status);
+}
+
+// Asked for with the status, so not more often, however many events there are.
+function showLists(status) {
+  const now = Date.parse(status.at);
+  const many = schedules.length > MANY_SCHEDULES;
+  const timely = now - listsAt >= (many ? MANY_SECONDS : LISTS_SECONDS) * 1000;
+  if (timely) {
+    if (status.schedules) stale.add("schedules");
+    if (operations.some((one) => one.state === "running")) stale.add("operations");
+    listsAt = now;
+  }
+  for (const list of [...stale]) {
+    if (many && !timely && list === "schedules") continue;
+    ask({ type: list, id: list });
+    stale.delete(list);
+  }
+  showSchedules(status.schedules ? schedules : [], now);
+  showOperations(operations, now);
 }
 
 function sample(rates) {
@@ -106,6 +138,10 @@ function sample(rates) {
 function note(news) {
   if (news.length === 0) return;
   lsn = news.at(-1).lsn;
+  for (const { event } of news) {
+    if (event?.startsWith("schedule_")) stale.add("schedules");
+    else if (event?.startsWith("operation_")) stale.add("operations");
+  }
   events = [...news.slice(-EVENTS_SHOWN).reverse(), ...events].slice(0, EVENTS_SHOWN);
   schedule();
 }
