@@ -22,8 +22,8 @@ from beaver_actors.codec.operation_codec import (
     operation_row,
 )
 from beaver_actors.codec.packing import CodecError, convert, dump, load, pack_terms, unpack_terms
+from beaver_actors.codec.queue_codec import QueueRow, odd_queues, queue_from, queue_values
 from beaver_actors.codec.ranges import EPOCH_MAX, LSN_MAX, Lsn, Time
-from beaver_actors.codec.rules_codec import RuleName, RulesRow, in_order, rules_from, rules_values
 from beaver_actors.codec.schedule_codec import ScheduleRow, schedule_row, schedules_from
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_checks import misfit
@@ -35,8 +35,6 @@ from beaver_actors.core.job import (
     JobState,
     Trail,
 )
-from beaver_actors.core.limits import Bucket
-from beaver_actors.core.queues import Queue, Tenant
 from beaver_actors.core.state import State, Totals
 from beaver_actors.core.transitions import TRANSITIONS
 
@@ -77,36 +75,6 @@ class SnapshotHeader(NamedTuple):
     chain: int
     """The header checksum of the frame that ends with `lsn`; 0 if `lsn` is 0."""
     job_count: int
-
-
-class BucketRow(NamedTuple):
-    """A `Bucket` as it is stored."""
-
-    owed: Lsn = 0
-    at_ms: Time = 0
-
-
-class TenantRow(NamedTuple):
-    """A `Tenant` as it is stored, with its key."""
-
-    key: str
-    turn: Lsn
-    bucket: BucketRow = BucketRow()
-
-
-class QueueRow(NamedTuple):
-    """A `Queue` as it is stored: its fields, in its order, without the counts, which are derived. Fields at
-    the end that have their default are left out."""
-
-    name: str
-    paused: bool
-    turn: Lsn
-    draining: bool = False
-    rules: RulesRow = RulesRow()
-    bucket: BucketRow = BucketRow()
-    keyless_turn: Lsn = 0
-    tenants: tuple[TenantRow, ...] = ()
-    declared: tuple[RuleName, ...] = ()
 
 
 class RootRow(NamedTuple):
@@ -210,7 +178,7 @@ def decode_snapshot(read: Callable[[int], bytes]) -> tuple[SnapshotHeader, State
 def _chunks(state: State) -> Iterator[bytes]:
     totals = asdict(state.totals)
     died = totals.pop("died")
-    queues = [_queue_values(queue, state.time_ms) for queue in state.queues.values()]
+    queues = [queue_values(queue, state.time_ms) for queue in state.queues.values()]
     root: list[Any] = [state.time_ms, totals, died, queues]
     root.append([operation_row(operation) for operation in state.operations.values()])
     root.append([schedule_row(schedule) for schedule in state.schedules.values()])
@@ -227,36 +195,6 @@ def _chunks(state: State) -> Iterator[bytes]:
             jobs, size = [], 0
     if jobs:
         yield _encode_jobs(jobs)
-
-
-def _queue_values(queue: Queue, time_ms: int) -> tuple[Any, ...]:
-    """The values of a `QueueRow`, without the last ones that say nothing."""
-    bucket = (queue.bucket.owed, queue.bucket.at_ms) if queue.bucket.owed else ()
-    tenants = [_tenant_values(key, tenant) for key, tenant in queue.stored(time_ms).items()]
-    values = [queue.name, queue.paused, queue.turn, queue.draining, rules_values(queue.rules), bucket]
-    values += [queue.keyless_turn, tenants, queue.declared]
-    while len(values) > 3 and not values[-1]:
-        values.pop()
-    return tuple(values)
-
-
-def _tenant_values(key: str, tenant: Tenant) -> tuple[Any, ...]:
-    bucket = tenant.bucket
-    return (key, tenant.turn, (bucket.owed, bucket.at_ms)) if bucket.owed else (key, tenant.turn)
-
-
-def _queue(row: QueueRow) -> Queue:
-    return Queue(
-        row.name,
-        row.paused,
-        row.turn,
-        row.draining,
-        rules_from(row.rules),
-        Bucket(*row.bucket),
-        row.keyless_turn,
-        {tenant.key: Tenant(tenant.turn, Bucket(*tenant.bucket)) for tenant in row.tenants},
-        declared=row.declared,
-    )
 
 
 def _trail_size(trail: Trail) -> int:
@@ -333,18 +271,12 @@ def _decode_root(chunk: bytes, header: SnapshotHeader) -> State:
     unknown = totals.keys() - {field.name for field in fields(Totals)}
     if unknown:
         raise CodecError(f"chunk 0: unknown totals {sorted(unknown)}")
-    if len({row.name for row in queues}) != len(queues):
-        raise CodecError("chunk 0: a queue stands there twice")
-    if found := odd_operations(operations, header.lsn):
+    if found := odd_queues(queues) or odd_operations(operations, header.lsn):
         raise CodecError(f"chunk 0: {found}")
-    if not all(in_order(row.declared) for row in queues):
-        raise CodecError("chunk 0: the declared rules of a queue are out of order")
-    if any(len({tenant.key for tenant in row.tenants}) != len(row.tenants) for row in queues):
-        raise CodecError("chunk 0: a concurrency key stands twice in a queue")
     return State(
         lsn=header.lsn,
         time_ms=time_ms,
-        queues={row.name: _queue(row) for row in queues},
+        queues={row.name: queue_from(row) for row in queues},
         totals=Totals(**totals, died=died),
         operations={row.id: operation_from(row) for row in operations},
         schedules=schedules_from(schedules, header.lsn),

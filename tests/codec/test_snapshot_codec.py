@@ -14,14 +14,12 @@ from hypothesis import given, settings, strategies as st
 
 from beaver_actors.codec import snapshot_codec
 from beaver_actors.codec.packing import CodecError, dump, load
+from beaver_actors.codec.queue_codec import BucketRow, QueueRow, TenantRow
 from beaver_actors.codec.segment import BadHeader, UnknownVersion
 from beaver_actors.codec.snapshot_codec import (
     JOB_COLUMNS,
     STATE_CODES,
-    BucketRow,
-    QueueRow,
     SnapshotHeader,
-    TenantRow,
     TrailRow,
     decode_snapshot,
     encode_snapshot,
