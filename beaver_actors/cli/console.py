@@ -4,6 +4,7 @@ was asked for, standard error everything said about it."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +39,12 @@ def json_line(value: Any) -> None:
     import msgspec
 
     click.echo(msgspec.json.encode(value))
+
+
+def json_lines(values: Iterable[Any]) -> None:
+    """JSON values or messages of the protocol, one in each line: what every list is for programs."""
+    for value in values:
+        json_line(value)
 
 
 def show(renderable: RenderableType) -> None:

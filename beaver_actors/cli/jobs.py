@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
-from beaver_actors.cli.console import json_document, json_line, line, make_console, note, show
+from beaver_actors.cli.console import json_document, json_line, json_lines, line, make_console, note, show
 from beaver_actors.cli.exits import Exit
 from beaver_actors.cli.filters import filter_options
-from beaver_actors.cli.operate import confirm, in_the_background, operate, unchanged
+from beaver_actors.cli.operate import confirm, in_the_background, meant, operate, unchanged
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.past import When, past_options
 from beaver_actors.cli.talk import talk
@@ -137,7 +137,7 @@ def _change_command(word: Word, about: str) -> None:
     @(in_the_background if word == "retry" else unchanged)
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @server_options
-    @json_option("Print what became of each as JSON.")
+    @json_option("Print what became of each as JSON, one object per line.")
     @debug_option
     @click.pass_context
     def change(
@@ -155,6 +155,8 @@ def _change_command(word: Word, about: str) -> None:
         if everything:
             if job_ids:
                 raise click.UsageError("Expected either ids or --all.")
+            if not yes:
+                confirm(f"put back {meant(wanted)}")
             context.exit(operate(server, "retry", wanted, wait=wait, as_json=as_json))
         if wait:
             raise click.UsageError("--wait: goes with --all")
@@ -162,6 +164,7 @@ def _change_command(word: Word, about: str) -> None:
             raise click.UsageError(
                 "Expected either ids, or options that say which jobs, such as --state dead."
             )
+        job_ids = tuple(dict.fromkeys(job_ids))  # named twice is still one job
         if not job_ids:
             job_ids = talk(server, partial(_matching, wanted=wanted))
             if not job_ids:
@@ -176,7 +179,7 @@ def _change_command(word: Word, about: str) -> None:
 
         changes = talk(server, ask)
         if as_json:
-            json_document(changes)
+            json_lines(changes)
         context.exit(_tell(word, changes, quiet=as_json))
 
 
@@ -223,7 +226,7 @@ def purge(
 
     The server does it beside everything else, and goes on after a crash: see "operations"."""
     if not yes:
-        confirm(f"forget all {wanted.get('state') or 'dead'} jobs that fit")
+        confirm(f"forget {meant(wanted)}")
     context.exit(operate(server, "delete", wanted, wait=wait, as_json=as_json))
 
 

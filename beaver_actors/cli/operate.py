@@ -13,7 +13,7 @@ from beaver_actors.cli.console import json_document, line, make_console, note
 from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.options import Target
 from beaver_actors.cli.talk import talk
-from beaver_actors.cli.text import count, many
+from beaver_actors.cli.text import count, cut, many
 
 if TYPE_CHECKING:
     from beaver_actors.client import Client, OperationInfo
@@ -36,6 +36,13 @@ def in_the_background(function: Function) -> Function:
 def unchanged(function: Function) -> Function:
     """The command has no such options."""
     return function
+
+
+def meant(wanted: Mapping[str, Any]) -> str:
+    """Which jobs an operation is about, in words: "all dead jobs with queue=mail"."""
+    others = [f"{name}={value}" for name, value in wanted.items() if value and name != "state"]
+    which = f" with {' '.join(others)}" if others else ""
+    return cut(f"all {str(wanted.get('state') or 'dead').replace('_', ' ')} jobs{which}", 200)
 
 
 def confirm(what: str) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beaver_actors.cli.console import json_document, line, note, show
+from beaver_actors.cli.console import json_document, json_lines, line, note, show
 from beaver_actors.cli.exits import Exit
 from beaver_actors.cli.operate import follow, summary
-from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.options import ONE_PER_LINE, Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def operations() -> None:
 
 @operations.command("list")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def list_operations(server: Target, /, *, as_json: bool) -> None:
     """List the operations that run and the last hundred that have ended, newest first."""
@@ -37,7 +37,7 @@ def list_operations(server: Target, /, *, as_json: bool) -> None:
 
     found = talk(server, ask)
     if as_json:
-        json_document(found)
+        json_lines(found)
     elif not found:
         note('No operations. "jobs retry --all" and "jobs purge" start one.')
     else:

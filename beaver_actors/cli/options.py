@@ -17,6 +17,7 @@ P = ParamSpec("P")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_URL = "ws://127.0.0.1:7440"
+ONE_PER_LINE = "Print JSON, for programs: one object per line."
 DEBUG = "beaver_actors.debug"
 """Key in a context's `meta`: whether tracebacks are wanted."""
 

@@ -8,7 +8,7 @@ import click
 
 from beaver_actors.cli.changes import change_each
 from beaver_actors.cli.console import json_document, line, note, show
-from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.options import ONE_PER_LINE, Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import many
 
@@ -48,7 +48,7 @@ def list_queues(server: Target, /, *, as_json: bool) -> None:
 @queues.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Start no more jobs of these queues. Running ones go on, new ones are accepted and wait."""
@@ -58,7 +58,7 @@ def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @queues.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def resume(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Start jobs of these queues again, and take new ones if they were drained."""
@@ -68,7 +68,7 @@ def resume(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @queues.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def drain(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Take no new jobs for these queues until they are resumed, and go on working."""
@@ -78,7 +78,7 @@ def drain(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @queues.command("delete")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def delete_queues(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Forget queues that hold no jobs, with their rules."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from beaver_actors.cli.changes import change_each
-from beaver_actors.cli.console import json_document, line, note, show
+from beaver_actors.cli.console import json_document, json_lines, line, note, show
 from beaver_actors.cli.enqueue import number_or_text, object_option
-from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.options import ONE_PER_LINE, Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.core.job import ON_CONFLICT, UNIQUE_UNTIL
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP
@@ -33,7 +33,7 @@ def schedules() -> None:
 
 @schedules.command("list")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def list_schedules(server: Target, /, *, as_json: bool) -> None:
     """List the schedules with the time they last fired for and the next one."""
@@ -43,7 +43,7 @@ def list_schedules(server: Target, /, *, as_json: bool) -> None:
 
     found, status = talk(server, ask)
     if as_json:
-        json_document(found)
+        json_lines(found)
         return
     if not found:
         note('No schedules. Set one: beaver schedules set NAME KIND --cron "30 3 * * *" --tz Europe/Berlin')
@@ -155,7 +155,7 @@ def set_schedule(server: Target, /, *, name: str, kind: str, as_json: bool, **op
 @schedules.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def delete(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Forget these schedules. Jobs that came of them stay."""
@@ -165,7 +165,7 @@ def delete(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @schedules.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Let these schedules bring no more jobs until they are resumed; a restart does not change that."""
@@ -175,7 +175,7 @@ def pause(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
 @schedules.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def resume(server: Target, /, *, names: tuple[str, ...], as_json: bool) -> None:
     """Let these schedules bring jobs again; what was due meanwhile is not made up for."""

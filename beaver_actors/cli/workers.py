@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beaver_actors.cli.console import json_document, note, show
-from beaver_actors.cli.options import Target, debug_option, json_option, server_options
+from beaver_actors.cli.console import json_lines, note, show
+from beaver_actors.cli.options import ONE_PER_LINE, Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def workers() -> None:
 
 @workers.command("list")
 @server_options
-@json_option()
+@json_option(ONE_PER_LINE)
 @debug_option
 def list_workers(server: Target, /, *, as_json: bool) -> None:
     """List the workers on other machines, those with most jobs first."""
@@ -35,7 +35,7 @@ def list_workers(server: Target, /, *, as_json: bool) -> None:
 
     found, status = talk(server, ask)
     if as_json:
-        json_document(found)
+        json_lines(found)
         return
     if not found:
         note("No workers on other machines. Start one with: python -m beaver_actors worker --url URL")

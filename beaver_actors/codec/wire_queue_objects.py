@@ -10,7 +10,7 @@ from beaver_actors.codec.wire_fields import DURATION, JOBS_MAX, Seconds, about
 from beaver_actors.core.limits import LIMIT_MAX
 
 
-class RateObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class RateObject(Struct, kw_only=True, forbid_unknown_fields=True):
     """At most `limit` starts in each `period`, evenly spread, and up to `burst` of them at once after a
     pause."""
 

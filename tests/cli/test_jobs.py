@@ -58,7 +58,7 @@ def test_dead_jobs_are_put_back_and_forgotten_by_the_server(beaver: Beaver) -> N
     assert ids(found) == ids(every)
     assert len(ids(found)) == 2
     beaver("queues", "pause", "letters")
-    done = beaver("jobs", "retry", "--all", "-q", "letters", "--error-type", error_type, "--wait")
+    done = beaver("jobs", "retry", "--all", "-q", "letters", "--error-type", error_type, "--wait", "-y")
     assert done.code == 0
     assert done.out.startswith("completed: 2 jobs put back")
     assert ids(beaver("jobs", "list", "-q", "letters", "--state", "pending", "--json")) == ids(every)
@@ -66,6 +66,7 @@ def test_dead_jobs_are_put_back_and_forgotten_by_the_server(beaver: Beaver) -> N
     purged = beaver("jobs", "purge", "-q", "letters.other", "--yes", "--wait", "--json").json()
     assert (purged["state"], purged["changed"]) == ("completed", 1)
     assert purged["id"] in beaver("operations", "list").out
+    assert purged in beaver("operations", "list", "--json").json_lines()
     assert beaver("operations", "stop", purged["id"], "--json").json() == purged
     assert beaver("operations", "wait", purged["id"]).out.startswith("completed: 1 job deleted")
     assert beaver("operations", "stop", "nobody").code == 4
@@ -190,7 +191,7 @@ def test_jobs_are_changed_by_what_they_have_in_common(beaver: Beaver) -> None:
         assert len(beaver(*retried).out.splitlines()) == 2
     deleted = beaver("jobs", "delete", "--state", "dead", "-q", "common", "-y", "--json")
     assert deleted.code == 0
-    assert {change["name"] for change in deleted.json()} == set(dead)
+    assert {change["name"] for change in deleted.json_lines()} == set(dead)
     assert ids(beaver("jobs", "list", "-q", "common", "--json")) == [bystander]
 
 
@@ -203,6 +204,40 @@ def test_many_jobs_are_not_changed_unasked(beaver: Beaver) -> None:
     assert "--yes" in ended.err
     assert beaver("jobs", "show", job_id, "--json").json()["state"] == "pending"
     assert beaver("jobs", "delete", "-q", "nothing.here").code == 0
+
+
+def test_dead_jobs_are_not_put_back_unasked(beaver: Beaver) -> None:
+    """By example: --all tells which jobs are meant, and does nothing where there is nobody to ask."""
+    options = ("-q", "unasked.dead", "--max-attempts", 1, "--wait", "--json")
+    job_id = beaver("enqueue", "demo.fail", *options).json()["id"]
+    ended = beaver("jobs", "retry", "--all", "-q", "unasked.dead", "--kind", "demo.fail")
+    assert ended.code == 2
+    assert "this would put back all dead jobs with queue=unasked.dead kind=demo.fail" in ended.err
+    assert "--yes" in ended.err
+    assert beaver("jobs", "show", job_id, "--json").json()["state"] == "dead"
+    assert "forget all cancelled jobs" in beaver("jobs", "purge", "--state", "cancelled").err
+
+
+def test_a_job_named_twice_is_counted_once(beaver: Beaver) -> None:
+    """By example: beside one that does not exist, named twice too."""
+    job_id = enqueue(beaver)
+    ended = beaver("jobs", "delete", job_id, job_id, "nope", "nope")
+    assert (ended.code, ended.out) == (4, "1 job deleted\n")
+    assert ended.err.count("nope: not_found") == 1
+
+
+def test_each_of_several_names_is_tried_and_told(beaver: Beaver) -> None:
+    """By example: the second is refused, the third is done; in words and for programs."""
+    beaver("queues", "pause", "several.one", "several.two")
+    ended = beaver("queues", "delete", "several.one", "several.none", "several.two", "several.two")
+    assert (ended.code, ended.out) == (4, "several.one deleted\nseveral.two deleted\n")
+    assert "several.none: not_found: " in ended.err
+    mixed = beaver("schedules", "pause", "none.such", "none.either", "--json")
+    assert mixed.code == 4
+    assert [(one["name"], one["code"]) for one in mixed.json_lines()] == [
+        ("none.such", "not_found"),
+        ("none.either", "not_found"),
+    ]
 
 
 def test_which_jobs_are_meant_must_be_said_in_one_way(beaver: Beaver) -> None:
@@ -223,7 +258,7 @@ def test_a_queue_is_paused_and_resumed(beaver: Beaver) -> None:
     assert "stopgo paused" in beaver("queues", "list").out
     assert beaver("queues", "list", "--json").json()["stopgo"]["paused"] is True
     resumed = beaver("queues", "resume", "stopgo", "--json")
-    assert [change["changed"] for change in resumed.json()] == [True]
+    assert [change["changed"] for change in resumed.json_lines()] == [True]
     assert beaver("tail", "--from-lsn", 1, "--job", job_id, "--event", "job_completed", "-n", 1).code == 0
 
 

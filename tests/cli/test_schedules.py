@@ -27,6 +27,8 @@ def test_a_schedule_is_set_shown_and_deleted(beaver: Beaver) -> None:
     assert ended.out.count(" 02:30:00 CE") == 5
     assert "nightly  30 2 * * * Europe/Berlin" in beaver("schedules", "show", "nightly").out
     assert "nightly" in beaver("schedules", "list").out
+    listed = beaver("schedules", "list", "--json").json_lines()
+    assert "nightly" in [one["name"] for one in listed]
     assert beaver("schedules", "pause", "nightly").out == "nightly paused\n"
     assert beaver("schedules", "show", "nightly").out.endswith("  paused\n")
     job = beaver("schedules", "trigger", "nightly").out.strip()
