@@ -203,6 +203,8 @@ class _Document:
             seen.setdefault(key, place)
 
     def _given(self, setting: Setting, node: yaml.Node) -> Given | Problem:
+        if (twice := _named_twice(node)) is not None:
+            return Problem(self._place(twice), setting.name, f"{twice.value}: given twice")
         try:
             raw = self._loader.construct_object(node, deep=True)
         except Exception:  # noqa: BLE001  # as above
@@ -211,6 +213,27 @@ class _Document:
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self._path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _named_twice(root: yaml.Node) -> yaml.ScalarNode | None:
+    """A key, at any depth, that its mapping has already; YAML itself would let the last one win."""
+    waiting, met = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in met:
+            continue  # an alias leads to a node once more, and may lead back to where it stands
+        met.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        return key
+                    seen.add(key.value)
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return None
 
 
 def _is_null(node: yaml.Node) -> bool:

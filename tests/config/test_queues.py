@@ -88,3 +88,29 @@ def test_queues_are_kept_as_they_stand(tmp_path: Path) -> None:
     file.write_text("queues:\n  mail: {rate: 5/1m}\n")
     given: dict[str, Any] = {"mail": {"rate": "5/1m"}}
     assert load(file).queues == given
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("queues:\n  mail: {concurrency: 1}\n  mail: {concurrency: 2}\n", "3:3: queues: mail: given twice"),
+        ("queues:\n  mail: {concurrency: 1, concurrency: 2}\n", "2:26: queues: concurrency: given twice"),
+        (
+            "schedules:\n  a: {every: 5, kind: k, args: {x: [{y: 1, y: 2}]}}\n",
+            "2:44: schedules: y: given twice",
+        ),
+    ],
+)
+def test_what_is_given_twice_is_told(text: str, told: str, tmp_path: Path) -> None:
+    """By example: YAML would let the last one win without a word."""
+    file = tmp_path / "beaver.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    (problem,) = raised.value.problems
+    assert str(problem) == f"{file}:{told}"
+
+
+def test_queues_can_be_given_in_the_environment() -> None:
+    """By example: as YAML, like every setting."""
+    assert load(None, {"BEAVER_QUEUES": "{mail: {rate: 5/1m}}"}).queues == {"mail": {"rate": "5/1m"}}
