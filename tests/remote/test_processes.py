@@ -163,7 +163,7 @@ def test_a_handler_that_blocks_its_loop_loses_no_lease(tmp_path: Path) -> None:
 def test_a_killed_server_does_not_run_remote_jobs_again(tmp_path: Path) -> None:
     """P3, P4: kill -9 in the middle, twice; the worker reconnects, its attempts go on, and are reported
     once."""
-    with house(tmp_path) as home:
+    with house(tmp_path, BEAVER_FLEET__LEASE="60s") as home:
         url = home.server.url
         worker = home.worker("--concurrency", "6")
         home.await_workers(ready=1)
