@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -21,8 +22,22 @@ def encode_json(value: object) -> bytes:
     """Write a value as JSON text. What JSON cannot carry is refused, never changed.
 
     Args:
-        value: what msgspec can write: None, bool, int, float, str, list, tuple, dict, dataclass, Struct, and
-            values with a customary text form such as datetime, UUID and Decimal.
+        value: None, bool, int, float, str, list, tuple, dict with text as keys, dataclass, Struct, and values
+            with a customary text form such as datetime, UUID and Decimal.
+
+    Raises:
+        TypeError: a part of it has no JSON form; says where, what was expected and what came.
+        ValueError: as `write_json`.
+    """
+    text = write_json(value)
+    if not reads_the_same(text, value) and (reason := changed_by_writing(value)) is not None:
+        raise TypeError(reason)
+    return text
+
+
+def write_json(value: object) -> bytes:
+    """The same for a reader who knows the types: sets as lists, bytes in base64, keys that are no text as
+    text. Whether there is such a reader is for the caller to see to, where `changed_by_writing` finds some.
 
     Raises:
         TypeError: a part of it has no JSON form.
@@ -37,10 +52,35 @@ def encode_json(value: object) -> bytes:
     except RecursionError:
         raise ValueError("it is nested too deeply, or contains itself") from None
     except TypeError as error:
-        raise TypeError(str(error)) from None
+        raise TypeError(f"{error}: expected what JSON can say") from None
     except (ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise ValueError(str(error)) from None
     return text
+
+
+def reads_the_same(text: bytes, value: object) -> bool:
+    """Whether JSON text is read as this value, whoever reads it. A quick look that settles it for most; False
+    says nothing yet, as a time or a tuple is read as something else too."""
+    try:
+        return bool(_decode(text) == value)
+    except Exception:  # noqa: BLE001  # numbers too large to be read, and comparisons of the user's classes
+        return False
+
+
+def changed_by_writing(value: object) -> str | None:
+    """What in a value has a JSON form only for readers who know its type; None if nothing has. What an object
+    of a class holds is its class's affair.
+
+    Args:
+        value: one that `write_json` has written, so it is not deep, nor part of itself.
+
+    Returns:
+        What was expected, what came, and where.
+    """
+    if (found := _changed(value)) is None:
+        return None
+    what, path = found
+    return f"{what} at {path.removeprefix('.')}" if path else what
 
 
 def tame_numbers(text: bytes, *, int64: bool = False) -> bytes:
@@ -62,6 +102,31 @@ def tame_numbers(text: bytes, *, int64: bool = False) -> bytes:
         return b'"%b"' % token[0]
 
     return _STRING_OR_NUMBER.sub(tamed, text)
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def _changed(value: object) -> tuple[str, str] | None:
+    """What was expected and came, and the path to it."""
+    items: Iterable[tuple[object, object]] = ()
+    match value:
+        case dict():
+            for key in value:
+                if not isinstance(key, str):
+                    return f"expected text as key, got {key!r:.60} ({type(key).__name__})", ""
+            items = value.items()
+        case list() | tuple():
+            items = enumerate(value)
+        case set() | frozenset():
+            return f"expected a list, got a {type(value).__name__}", ""
+        case bytes() | bytearray() | memoryview():
+            return f"expected text, got {type(value).__name__}", ""
+    for key, item in items:
+        if (found := _changed(item)) is not None:
+            what, path = found
+            return what, (f".{key}" if isinstance(value, dict) else f"[{key}]") + path
+    return None
 
 
 _PERHAPS_TOO_LARGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{19}")

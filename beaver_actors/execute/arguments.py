@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from beaver_actors.codec.json_text import encode_json
+from beaver_actors.codec.json_text import changed_by_writing, encode_json, write_json
 from beaver_actors.execute.annotations import UNRESOLVED, resolved
 from beaver_actors.execute.context import Context
 from beaver_actors.execute.outcomes import BadArguments
@@ -78,14 +78,18 @@ class Parameters:
         parts: list[bytes] = []
         for name, value in arguments.items():
             try:
-                parts.append(encode_json(name) + b":" + encode_json(value))
+                parts.append(encode_json(name) + b":" + write_json(value))
             except (TypeError, ValueError) as reason:
                 raise TypeError(f"argument '{name}' cannot be written as JSON: {reason}") from None
         text = b"{" + b",".join(parts) + b"}"
         try:
-            self.decode(text)
+            read = self.decode(text)
         except BadArguments as misfit:
             raise TypeError(str(misfit)) from None
+        for name, value in arguments.items():
+            # Where the annotation says set, it is one again; elsewhere the handler would get a list.
+            if not _same(read[name], value) and (change := changed_by_writing(value)) is not None:
+                raise TypeError(f"argument '{name}' cannot be written as JSON: {change}")
         return text
 
     def _decode_closed(self, text: bytes) -> dict[str, Any]:
@@ -133,6 +137,13 @@ class Parameters:
         if not path:
             return f"the arguments are no JSON object with names: {message[:1].lower()}{message[1:]}"
         return f"argument '{path}': {message[:1].lower()}{message[1:].replace('`', '')}"
+
+
+def _same(read: object, given: object) -> bool:
+    try:
+        return bool(read == given)
+    except Exception:  # noqa: BLE001  # a comparison of the user's classes may raise anything
+        return False
 
 
 def _decoder(fields: list[Any], *, forbid_unknown_fields: bool) -> msgspec.json.Decoder[Any]:

@@ -21,7 +21,7 @@ def call_plain(handler: Handler, attempt: Attempt, link: Link, limits: Limits) -
         function = partial(handler.function, context) if handler.takes_context else handler.function
         with surrounded(handler.hooks.around, context):
             value = function(**arguments)
-        return with_children(returned(value, limits), context)
+        return with_children(returned(value, limits, handler.function), context)
     except BaseException as error:  # noqa: BLE001 whatever user code raises is an outcome
         left = link.seconds_left()
         # Not `isinstance`: an exception may lie about its class, or raise when asked.

@@ -54,10 +54,16 @@ def child(
 
     Raises:
         ValueError: a field is wrong; says which, what was expected and what came.
-        TypeError: arguments beside a call or a job, which bring their own.
+        TypeError: `what` is none of these, `args` is no object, or stands beside a call or a job, which bring
+            their own.
     """
     if isinstance(what, str):
+        if args is not None and not isinstance(args, Mapping):
+            raise TypeError(f"args: expected an object (a dict), got {type(args).__name__}")
         fields: dict[str, Any] = {"kind": what, "args": dict(args or {})}
+    elif not isinstance(what, NewJobObject) and not hasattr(what, "options"):
+        expected = "a kind, a call (function.call(…)) or a job (new_job(…))"
+        raise TypeError(f"what: expected {expected}, got {type(what).__name__}")
     elif args is not None:
         raise TypeError("args: expected none beside a call or a job, which bring their own")
     elif isinstance(what, NewJobObject):
@@ -66,7 +72,7 @@ def child(
         given = what.args
         own = msgspec.json.decode(given) if isinstance(given, bytes) else dict(given)
         fields = {"kind": what.kind, "args": own} | _options(what.options)
-    fields |= {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    fields |= {name: _listed(value) for name, value in options.items()}
     if fields.get("id") is None:
         fields["id"] = job_id
     try:
@@ -105,5 +111,10 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
             case "meta" if isinstance(value, bytes):
                 given[name] = msgspec.json.decode(value or b"{}")
             case _:
-                given[name] = list(value) if isinstance(value, tuple) else value
+                given[name] = _listed(value)
     return given
+
+
+def _listed(value: Any) -> Any:
+    """Texts such as tags may be given in any of these."""
+    return list(value) if isinstance(value, tuple | set | frozenset) else value

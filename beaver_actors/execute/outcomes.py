@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from collections.abc import Callable
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from beaver_actors.codec.json_text import encode_json
+from beaver_actors.codec.json_text import changed_by_writing, reads_the_same, write_json
 from beaver_actors.core.job import JobError
 from beaver_actors.core.outcome import Failed, Outcome, Rejected, Snoozed, Succeeded, TimedOut
 from beaver_actors.execute.context import (
@@ -24,6 +25,7 @@ from beaver_actors.execute.context import (
     Snooze,
     Verdict,
 )
+from beaver_actors.execute.results import is_read_back
 
 NOTHING = Succeeded(None)
 
@@ -51,21 +53,37 @@ class BadArguments(Exception):
     """The job's arguments do not fit its function; the message names the argument."""
 
 
-def returned(value: object, limits: Limits) -> Outcome:
-    """What a returned value means: a result, or a verdict that might as well have been raised."""
+def returned(value: object, limits: Limits, function: Callable[..., Any] | None = None) -> Outcome:
+    """What a returned value means: a result, or a verdict that might as well have been raised.
+
+    Args:
+        value: returned by the handler.
+        limits: for the outcome.
+        function: the handler. Where its annotation says that it returns a set, say, the list that JSON has
+            for it will be read as one.
+    """
     if value is None:
         return NOTHING
     if isinstance(value, Verdict):
         return raised(value, limits)
     try:
-        text = encode_json(value)
+        text = write_json(value)
     except (TypeError, ValueError) as reason:
         return _bad_result(value, str(reason), limits)
+    if not reads_the_same(text, value) and (change := _change(value, text, function)) is not None:
+        return _bad_result(value, change, limits)
     if len(text) > limits.result_bytes:
         return _bad_result(
             value, f"it has {len(text)} bytes as JSON; {limits.result_bytes} are allowed", limits
         )
     return Succeeded(text)
+
+
+def _change(value: object, text: bytes, function: Callable[..., Any] | None) -> str | None:
+    change = changed_by_writing(value)
+    if change is None or (function is not None and is_read_back(function, text, value)):
+        return None
+    return change
 
 
 def with_children(outcome: Outcome, context: Context | None) -> Outcome:

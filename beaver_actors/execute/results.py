@@ -1,7 +1,7 @@
 """The result of a handler, read back by the one who waits for it: from JSON to what the function is said to
 return.
 
-This file reads the annotation; it runs nothing, and it is not used where jobs run.
+This file reads the annotation; it runs nothing.
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ def result_reader(function: Callable[..., Any]) -> Callable[[Any], Any]:
     except UNRESOLVED:
         return as_it_is
     return partial(_read, wanted)
+
+
+def is_read_back(function: Callable[..., Any], text: bytes, result: object) -> bool:
+    """Whether a result's JSON text is read as this result again, by the function's annotation."""
+    try:
+        return bool(result_reader(function)(msgspec.json.decode(text)) == result)
+    except Exception:  # noqa: BLE001  # a comparison of the user's classes may raise anything
+        return False
 
 
 def _read(wanted: Any, result: Any) -> Any:

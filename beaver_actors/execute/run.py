@@ -136,7 +136,7 @@ async def run_in_scope(
         else:
             control.heed_clock()
             value = await _go_on(steps, wish)
-        return with_children(returned(value, limits), context)
+        return with_children(returned(value, limits, handler.function), context)
     except BaseException as error:  # noqa: BLE001 whatever user code raises is an outcome
         if not control.scope.cancel_called:
             await trio.lowlevel.checkpoint_if_cancelled()  # as above

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -87,12 +92,68 @@ def test_what_only_looks_like_a_loss_is_written(value: Any) -> None:
         ({"a": json.loads("[" * 64 + "1" + "]" * 64)}, ValueError, "more than 64 levels"),
         (object(), TypeError, "object is unsupported"),
         ({(1, 2): 3}, TypeError, "str"),
+        ({1: 2}, TypeError, r"^expected text as key, got 1 \(int\)$"),
+        ({"a": [{"b": {7: 1}}]}, TypeError, r"^expected text as key, got 7 .* at a\[0\]\.b$"),
+        ([1, {"a": {3}}], TypeError, r"^expected a list, got a set at \[1\]\.a$"),
+        (frozenset("a"), TypeError, "^expected a list, got a frozenset$"),
+        ({"a": (b"x",)}, TypeError, r"^expected text, got bytes at a\[0\]$"),
+        (bytearray(b"x"), TypeError, "^expected text, got bytearray$"),
+        (OrderedDict({"a": memoryview(b"x")}), TypeError, "^expected text, got memoryview at a$"),
     ],
 )
 def test_what_json_cannot_carry_is_refused(value: Any, error: type[Exception], reason: str) -> None:
     """By example: with the reason, and never written as something else."""
     with pytest.raises(error, match=reason):
         encode_json(value)
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ({Colour.RED: Colour.RED}, {"red": "red"}),
+        ((1, (2.5, "x")), [1, [2.5, "x"]]),
+        ({"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"at": "2026-01-01T00:00:00Z"}),
+        (OrderedDict({"a": [True, None]}), {"a": [True, None]}),
+        ([Decimal("1.50"), UUID(int=1)], ["1.50", "00000000-0000-0000-0000-000000000001"]),
+    ],
+)
+def test_what_has_a_customary_form_is_written_in_it(value: Any, read: Any) -> None:
+    """By example: text of other classes, tuples, times and exact numbers, as the documents say."""
+    assert msgspec.json.decode(encode_json(value)) == read
+
+
+strangers = st.sets(st.integers()) | st.binary() | st.dictionaries(st.integers(), st.none(), min_size=1)
+
+
+@given(
+    st.recursive(
+        json_values.map(lambda value: (value, False)) | strangers.map(lambda value: (value, True)),
+        lambda inner: (
+            st.lists(inner, max_size=4).map(
+                lambda parts: ([part for part, _ in parts], any(strange for _, strange in parts))
+            )
+            | st.dictionaries(st.text(), inner, max_size=4).map(
+                lambda parts: (
+                    {name: part for name, (part, _) in parts.items()},
+                    any(strange for _, strange in parts.values()),
+                )
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_a_value_is_written_as_it_is_or_not_at_all(case: tuple[Any, bool]) -> None:
+    """By random values with sets, bytes and other keys somewhere in them."""
+    value, strange = case
+    if strange:
+        with pytest.raises(TypeError, match=r"expected .*, got"):
+            encode_json(value)
+    else:
+        assert msgspec.json.decode(encode_json(value)) == value
 
 
 def test_as_many_levels_as_every_reader_can_follow_are_written() -> None:

@@ -175,12 +175,40 @@ def test_open_arguments_are_checked_too() -> None:
         (object(), "unsupported"),
         ({(1, 2): 3}, "Only dicts with str-like or number-like keys"),
         (threading.Lock(), "unsupported"),
+        ({1: "a"}, r"expected text as key, got 1 \(int\)$"),
+        ([{"deep": {1}}], r"expected a list, got a set at \[0\]\.deep$"),
+        (b"x", "expected text, got bytes$"),
     ],
 )
 def test_what_json_cannot_carry_is_refused_by_name(value: Any, reason: str) -> None:
     """Silent changes, such as NaN to null, are refused like what cannot be written at all."""
     with pytest.raises(TypeError, match=f"argument 'value' cannot be written as JSON: .*{reason}"):
         Parameters(anything).encode((value,), {})
+
+
+def annotated(names: set[str], blob: bytes, by_number: dict[int, frozenset[int]], **others: Any) -> None:
+    """Says what JSON cannot."""
+
+
+def test_what_the_annotation_brings_back_is_written() -> None:
+    """A set, bytes and numbers as keys, where the function says that it takes them; and only there."""
+    parameters = Parameters(annotated)
+    given = {"names": {"a", "b"}, "blob": bytearray(b"x"), "by_number": {7: frozenset({1})}}
+    assert parameters.decode(parameters.encode((), given)) == given
+    with pytest.raises(
+        TypeError, match="argument 'more' cannot be written as JSON: expected text, got bytes"
+    ):
+        parameters.encode((), given | {"more": b"x"})
+
+
+def listing(names: list[str]) -> None:
+    """Takes a list."""
+
+
+def test_a_set_is_no_list() -> None:
+    """Its order would be anyone's guess."""
+    with pytest.raises(TypeError, match=r"argument 'names' cannot be .*: expected a list, got a set"):
+        Parameters(listing).encode(({"a", "b"},), {})
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

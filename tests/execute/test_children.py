@@ -54,6 +54,12 @@ def ask(context: Context, case: str) -> None:
             context.enqueue(new_job("work"), {"x": 1})
         case "json":
             context.enqueue("work", {"x": object()})
+        case "set":
+            context.enqueue("work", {"a": {1}})
+        case "list":
+            context.enqueue("work", [1])  # type: ignore[arg-type]
+        case "nothing":
+            context.enqueue(None)  # type: ignore[arg-type]
         case "many":
             for _ in range(1_001):
                 context.enqueue("work")
@@ -99,6 +105,9 @@ def test_who_fails_enqueues_nothing() -> None:
         ("value", "priority: expected a number from -100 to 100, got 101"),
         ("both", "args: expected none beside a call or a job"),
         ("json", "the job cannot be written as JSON"),
+        ("set", "the job cannot be written as JSON: expected a list, got a set at args.a"),
+        ("list", "args: expected an object (a dict), got list"),
+        ("nothing", "what: expected a kind, a call (function.call(…)) or a job (new_job(…)), got NoneType"),
         ("many", "at most 1000 jobs"),
         ("large", "at most 1048576 bytes of jobs"),
     ],

@@ -52,6 +52,9 @@ def test_returning_nothing_is_a_success_without_a_result() -> None:
         (Size(math.nan), "nan is not a JSON number"),  # type: ignore[arg-type]  # annotations do not bind
         (object(), "unsupported"),
         ("\udc80", "surrogates"),
+        ({1: 2}, "expected text as key, got 1 (int)"),
+        ([{"a": {1}}], "expected a list, got a set at [0].a"),
+        (b"x", "expected text, got bytes"),
         ("x" * 2000, "it has 2002 bytes as JSON; 1000 are allowed"),
     ],
 )
@@ -62,6 +65,32 @@ def test_a_value_that_is_no_result_is_rejected(value: Any, reason: str) -> None:
     assert outcome.error.type == "BadResult"
     assert f"the value returned ({type(value).__name__}) cannot be the job's result" in outcome.error.message
     assert reason in outcome.error.message
+
+
+def names() -> set[str]:
+    return {"a"}
+
+
+def blobs() -> dict[int, bytes] | Snooze:
+    return {1: b"x"}
+
+
+def anything() -> Any:
+    return {1: b"x"}
+
+
+@pytest.mark.parametrize(("function", "text"), [(names, b'["a"]'), (blobs, b'{"1":"eA=="}')])
+def test_what_the_annotation_brings_back_is_a_result(function: Callable[[], Any], text: bytes) -> None:
+    """The caller reads it by the same annotation, and gets what was returned."""
+    assert returned(function(), LIMITS, function) == Succeeded(text)
+
+
+@pytest.mark.parametrize("function", [names, anything, lambda: None])
+def test_what_no_annotation_brings_back_is_no_result(function: Callable[[], Any]) -> None:
+    """Also where there is one, but of another kind."""
+    outcome = returned({1: b"x"}, LIMITS, function)
+    assert isinstance(outcome, Rejected)
+    assert "expected text as key, got 1 (int)" in outcome.error.message
 
 
 def nested(levels: int) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 import pytest
 
-from beaver_actors.codec.json_text import encode_json
+from beaver_actors.codec.json_text import write_json
 from beaver_actors.execute.app import App
 from beaver_actors.execute.context import Reject, Snooze
 
@@ -72,7 +72,7 @@ def of_what_json_cannot_be() -> Iterable[int]:
 def read_back(function: Any, returned: object) -> object:
     """The value as a client of a call gets it."""
     call = App().job("job")(function).call()
-    return call.read_result(msgspec.json.decode(encode_json(returned)))
+    return call.read_result(msgspec.json.decode(write_json(returned)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from beaver_actors.client.views import JobInfo
-from beaver_actors.codec.json_text import encode_json
+from beaver_actors.codec.json_text import write_json
 from beaver_actors.execute.app import JobCall, JobFunction
 
 
@@ -29,7 +29,7 @@ def fits(
     if isinstance(what, JobCall) and msgspec.json.decode(what.args) != job.args:
         return False
     # Compared as the wire carries them, so that a datetime equals the text that became of it.
-    wanted = msgspec.json.decode(encode_json(dict(args or {})))
+    wanted = msgspec.json.decode(write_json(dict(args or {})))
     return all(name in job.args and job.args[name] == value for name, value in wanted.items())
 
 
