@@ -23,6 +23,7 @@ from beaver_actors.cli.run import run
 from beaver_actors.cli.schedules import schedules
 from beaver_actors.cli.status import status
 from beaver_actors.cli.tail import tail
+from beaver_actors.cli.text import printable
 from beaver_actors.cli.worker import worker
 from beaver_actors.cli.workers import workers
 
@@ -44,8 +45,10 @@ class Root(click.Group):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()  # here, where a reader that has gone can still be dealt with
-        except (click.ClickException, click.exceptions.Exit):
+        except click.exceptions.Exit:
             raise
+        except click.ClickException as error:
+            raise _harmless(error) from error.__cause__
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(Exit.INTERRUPTED)
         except BaseException as error:  # noqa: BLE001 - the last one to see it
@@ -82,6 +85,16 @@ for command in (
     beaver.add_command(command)
 
 
+def _harmless(error: click.ClickException) -> click.ClickException:
+    """The error, in whose text no control character is left: it may repeat what anybody wrote anywhere."""
+    text = error.format_message()
+    if printable(text) == text:
+        return error
+    if isinstance(error, Failure):
+        return Failure(error.code, printable(text), error.advice)
+    return click.UsageError(printable(text), ctx=getattr(error, "ctx", None))
+
+
 def _end(context: click.Context, error: BaseException) -> NoReturn:
     """End the process for an error that no command has given a meaning."""
     found = list(leaves(error))
@@ -93,13 +106,16 @@ def _end(context: click.Context, error: BaseException) -> NoReturn:
         context.exit(Exit.BROKEN_PIPE)
     known = next((leaf for leaf in found if isinstance(leaf, click.ClickException)), None)
     if known is not None:
-        raise known
+        raise _harmless(known)
     if not isinstance(error, Exception):
         raise error
     if context.meta.get(DEBUG):
         traceback.print_exception(error)
         context.exit(Exit.ERROR)
     first = found[0]
+    if isinstance(first, UnicodeEncodeError) and first.reason == "surrogates not allowed":
+        # So Python stands for bytes of the command line that are none.
+        raise Failure(Exit.USAGE, "expected UTF-8 on the command line, got other bytes")
     if isinstance(first, OSError):
         where = f"{first.filename}: " if first.filename else ""
         raise Failure(Exit.ERROR, f"{where}{first.strerror or first}")

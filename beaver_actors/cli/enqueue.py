@@ -4,18 +4,20 @@ id from here, so that what is sent twice is one job (P5)."""
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from beaver_actors.cli.console import json_document, line, note
 from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.fields import on_the_command_line
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
-from beaver_actors.cli.text import count, many
+from beaver_actors.cli.text import count, cut, many
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
 from beaver_actors.core.job import ON_CONFLICT, ON_PARENT_FAILURE, UNIQUE_UNTIL
 
@@ -218,7 +220,7 @@ def _one(kind: str, fields: dict[str, Any], job_bytes_max: int) -> NewJob:
     try:
         return JobReader(job_bytes_max)(json.dumps(job))
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(on_the_command_line(str(error))) from None
 
 
 def _many(file: str, job_bytes_max: int) -> list[NewJob]:
@@ -244,19 +246,42 @@ def _many(file: str, job_bytes_max: int) -> list[NewJob]:
 
 
 def object_option(name: str, text: str) -> Any:
-    """The value of an option that is JSON. Raises click.UsageError."""
+    """The value of an option that is a JSON object. Raises click.UsageError."""
+    option = f"--{name}"
     try:
-        value = json.loads(text)
+        text.encode()
+        value = json.loads(text, parse_constant=_no_number, parse_float=_double)
+        json.dumps(value, ensure_ascii=False).encode()
     except (json.JSONDecodeError, RecursionError) as error:
-        example = f'--{name} \'{{"path": "a.jpg"}}\''
+        example = f'{option} \'{{"path": "a.jpg"}}\''
         raise click.UsageError(
-            f"--{name}: not valid JSON ({error}). Mind the shell's quotes: {example}"
+            f"{option}: not valid JSON ({error}). Mind the shell's quotes: {example}"
         ) from None
+    except UnicodeEncodeError as error:
+        found = error.object[error.start].encode("unicode_escape").decode()
+        raise click.UsageError(f"{option}: expected Unicode, got half a character or none: {found}") from None
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError(f"{option}: expected a JSON object such as {{}}, got {cut(text, 60)}")
     return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"expected numbers that fit a double, got {cut(text, 60)}")
+    return number
 
 
 def number_or_text(text: str) -> float | str:
     """A bare number is seconds; the server's rules judge everything else."""
+    if text.isdecimal():
+        return int(text)
     return float(text) if text.replace(".", "", 1).isdecimal() else text
 
 

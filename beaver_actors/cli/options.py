@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
@@ -79,28 +78,26 @@ def target(url: str, token_file: str | None) -> Target:
     """Judge the address and read the token.
 
     Raises:
-        Failure: the address is not one of a WebSocket, or the file cannot be read.
+        Failure: the address is none of a WebSocket, the file cannot be read, or the token cannot be sent.
     """
+    from beaver_actors.client.address import parse_url
+
     try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise Failure(
-            Exit.USAGE,
-            f'--url: expected an address such as "{DEFAULT_URL}" (ws:// or wss://), got "{url}"',
-        )
+        parse_url(url)
+    except ValueError as error:
+        advice = "A token is given with --token-file FILE or in BEAVER_TOKEN." if "@" in url else None
+        raise Failure(Exit.USAGE, f"--{error}", advice) from None
     if token_file is not None:
         return Target(url, read_token(token_file, "--token-file"))
-    return Target(url, os.environ.get("BEAVER_TOKEN") or None)
+    token = os.environ.get("BEAVER_TOKEN") or None
+    return Target(url, None if token is None else _checked_token(token, "BEAVER_TOKEN"))
 
 
 def read_token(token_file: str, option: str) -> str:
     """The token that stands in the first line of a file. `option` names it in errors.
 
     Raises:
-        Failure: the file cannot be read, or its first line is empty.
+        Failure: the file cannot be read, or its first line is empty or no token.
     """
     try:
         with open(token_file, encoding="utf-8") as file:
@@ -110,4 +107,11 @@ def read_token(token_file: str, option: str) -> str:
         raise Failure(Exit.USAGE, f"{option} {token_file}: cannot be read: {reason}") from None
     if not token:
         raise Failure(Exit.USAGE, f"{option} {token_file}: the first line is empty")
+    return _checked_token(token, f"{option} {token_file}")
+
+
+def _checked_token(token: str, where: str) -> str:
+    """The token, if a header can carry it. It stands in no error."""
+    if not token.isprintable():
+        raise Failure(Exit.USAGE, f"{where}: expected printable characters without line breaks, got others")
     return token

@@ -8,6 +8,7 @@ import click
 
 from beaver_actors.cli.changes import change_each
 from beaver_actors.cli.console import json_document, line, note, show
+from beaver_actors.cli.enqueue import number_or_text
 from beaver_actors.cli.options import ONE_PER_LINE, Target, debug_option, json_option, server_options
 from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import many
@@ -126,7 +127,7 @@ def _rule(rule: str, text: str) -> object:
         except ValueError as error:
             raise click.UsageError(f"{option}: {error}") from None
     if rule == "ageing":
-        return float(text) if text.replace(".", "", 1).isdecimal() else text
+        return number_or_text(text)
     try:
         return int(text)
     except ValueError:

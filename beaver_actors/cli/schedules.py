@@ -131,6 +131,8 @@ def set_schedule(server: Target, /, *, name: str, kind: str, as_json: bool, **op
     beaver schedules set nightly report.nightly --cron "30 3 * * *" --tz Europe/Berlin --overlap skip
     beaver schedules set beat demo.echo --every 5m --args '{"n": 1}'
     """
+    if (options["cron"] is None) == (options["every"] is None):
+        raise click.UsageError("Expected either --cron or --every.")
     given = {key: value for key, value in options.items() if value not in (None, ())}
     args = object_option("args", given.pop("args")) if "args" in given else None
     if "meta" in given:

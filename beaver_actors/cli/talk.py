@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from beaver_actors.cli.exits import Exit, Failure, leaves
+from beaver_actors.cli.fields import on_the_command_line
 from beaver_actors.cli.options import Target
 from beaver_actors.cli.text import duration
 
@@ -55,12 +56,14 @@ def telling_of_the_server() -> Iterator[None]:
 
 def failure(error: ClientError) -> Failure:
     """What an error of the client means for a command."""
-    from beaver_actors.client import ConnectFailed, ConnectionLost, Refused
+    from beaver_actors.client import BadRequest, ConnectFailed, ConnectionLost, Refused
 
     match error:
-        case Refused(retry_after=seconds):
+        case BadRequest(message=message):
+            return Failure(Exit.USAGE, on_the_command_line(message))
+        case Refused(code=code, message=message, retry_after=seconds):
             later = None if seconds is None else f"Try again in {duration(seconds * 1000)}."
-            return Failure(Exit.REFUSED, f"the server refused: {error}", later)
+            return Failure(Exit.REFUSED, f"the server refused: {code}: {on_the_command_line(message)}", later)
         case ConnectFailed(status=int() as status) if status in (401, 403):
             advice = "Give the server's token with --token-file FILE or in BEAVER_TOKEN."
             return Failure(Exit.REFUSED, str(error), advice if status == 401 else None)

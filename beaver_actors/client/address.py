@@ -48,15 +48,26 @@ def parse_url(url: str) -> Address:
         port = parts.port
     except ValueError as error:
         raise ValueError(f"{expected}: {error}") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
         raise ValueError(expected)
     if parts.username is not None or parts.password is not None:
-        raise ValueError("url: expected no user or password; the token is given as token=…")
+        raise ValueError("url: expected no user or password; the token is given beside it")
     secure = parts.scheme == "wss"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not target.isascii() or not target.isprintable() or " " in target:
         raise ValueError(f"url: expected a path of visible ASCII characters, got {target!r}")
     return Address(url, parts.hostname, port or _default_port(secure), secure, target)
+
+
+def check_token(token: str | None) -> str | None:
+    """Returns the token.
+
+    Raises:
+        ValueError: no header can carry it. The text does not show it.
+    """
+    if token is not None and not token.isprintable():
+        raise ValueError("token: expected printable characters without line breaks, got others")
+    return token
 
 
 def unreachable(address: Address, error: BaseException) -> ConnectFailed:
@@ -100,7 +111,7 @@ def rejected(address: Address, status: int, explanation: str) -> ConnectFailed:
     said = f": {explanation}" if explanation else ""
     match status:
         case 401:
-            what = f"the server at {address.url} wants a valid token (401){said}; give it as token=…"
+            what = f"the server at {address.url} wants a valid token (401){said}"
         case 403:
             what = f"the server at {address.url} forbids this connection (403){said}"
         case 429 | 503:

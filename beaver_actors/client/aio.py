@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from beaver_actors.client.address import DEFAULT_URL, parse_url
+from beaver_actors.client.address import DEFAULT_URL, check_token, parse_url
 from beaver_actors.client.aio_opening import Opener
 from beaver_actors.client.aio_transport import CLOSE_SECONDS, Transport
 from beaver_actors.client.async_client import Client, Job
@@ -61,7 +61,7 @@ async def connect(
         ConnectFailed: there is no connection; says why.
         ValueError: the URL is none.
     """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], token, tls, connect_deadline)
+    opener = Opener(parse_url(url), SUBPROTOCOLS[form], check_token(token), tls, connect_deadline)
     transport = Transport(form, opener, reconnect)
     running = asyncio.create_task(transport.run(await opener.open()), name="beaver-client")
     try:

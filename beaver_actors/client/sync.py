@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from beaver_actors.client.address import DEFAULT_URL, parse_url
+from beaver_actors.client.address import DEFAULT_URL, check_token, parse_url
 from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.graphs import Graph, chain, group, when_all
 from beaver_actors.client.middleware import OnEnqueue
@@ -58,7 +58,7 @@ def connect(
         ConnectFailed: there is no connection; says why.
         ValueError: the URL is none.
     """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], token, tls, connect_deadline)
+    opener = Opener(parse_url(url), SUBPROTOCOLS[form], check_token(token), tls, connect_deadline)
     transport = Transport(form, opener, reconnect)
     transport.start()
     return Client(transport, timeout, patience, on_enqueue)

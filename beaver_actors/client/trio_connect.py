@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from beaver_actors.client.address import DEFAULT_URL, parse_url
+from beaver_actors.client.address import DEFAULT_URL, check_token, parse_url
 from beaver_actors.client.async_client import Client
 from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.middleware import OnEnqueue
@@ -56,7 +56,7 @@ async def connect(
         ConnectFailed: there is no connection; says why.
         ValueError: the URL is none.
     """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], token, tls, connect_deadline)
+    opener = Opener(parse_url(url), SUBPROTOCOLS[form], check_token(token), tls, connect_deadline)
     connection = await opener.open()
     transport = Transport(form, opener, reconnect)
     failure: BaseException | None = None

@@ -104,6 +104,18 @@ def check_duration(value: float | str, path: str) -> int:
         refuse(f"{path}: {error}")
 
 
+def check_limit(value: float | str, path: str, absent: str) -> int:
+    """A duration in whose place null may stand, for `absent`; returns milliseconds."""
+    try:
+        duration_ms = parse_duration_ms(value)
+    except ValueError as error:
+        expected, got, came = str(error).partition(", got ")
+        refuse(f"{path}: {expected}, or null for {absent}{got}{came}")
+    if duration_ms == 0:
+        refuse(f"{path}: expected more than 0, or null for {absent}, got {shown(value)}")
+    return duration_ms
+
+
 def check_time(text: str, path: str) -> int:
     """A time; returns milliseconds UTC."""
     try:

@@ -16,6 +16,7 @@ from beaver_actors.codec.wire_objects import BackoffRule, EventFilter, NewJobObj
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
 from beaver_actors.codec.wire_worker_objects import FailureObject, ProgressObject, ReportObject
 from beaver_actors.core.answers import RefusalCode
+from beaver_actors.core.durations import escaped
 
 
 class WireError(Exception):
@@ -93,8 +94,8 @@ def _hint(name: str) -> str:
 
 
 def shorten(text: str, chars: int = 60) -> str:
-    """Cut what a stranger sent to a length that an error message can bear."""
-    return text if len(text) <= chars else f"{text[:chars]}…"
+    """Cut what a stranger sent to a length that an error message can bear; no terminal obeys it."""
+    return escaped(text) if len(text) <= chars else f"{escaped(text[:chars])}…"
 
 
 def explain_malformed(error: Exception) -> str:

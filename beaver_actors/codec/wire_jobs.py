@@ -19,6 +19,7 @@ from beaver_actors.codec.wire_checks import (
     check_id,
     check_key,
     check_kind,
+    check_limit,
     check_object,
     check_queue,
     check_range,
@@ -159,9 +160,7 @@ def _own_terms(job: NewJobObject, meta: bytes) -> dict[str, Any]:
     if job.max_attempts is not None:
         named["max_attempts"] = check_range(job.max_attempts, "max_attempts", 1, ATTEMPTS_MAX)
     if job.timeout is not UNSET:
-        named["timeout_ms"] = None if job.timeout is None else check_duration(job.timeout, "timeout")
-        if named["timeout_ms"] == 0:
-            refuse(f"timeout: expected more than 0, or null for no limit, got {shown(job.timeout)}")
+        named["timeout_ms"] = None if job.timeout is None else check_limit(job.timeout, "timeout", "no limit")
     if job.backoff is not None:
         named["backoff"] = backoff_from(job.backoff)
     if job.retention is not None:

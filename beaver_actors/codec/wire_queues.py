@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from beaver_actors.codec.wire_checks import check_duration, check_range, refuse
+from beaver_actors.codec.wire_checks import check_duration, check_limit, check_range, refuse
 from beaver_actors.codec.wire_fields import JOBS_MAX
 from beaver_actors.codec.wire_queue_objects import RateObject, RulesFields, RulesObject
 from beaver_actors.core.commands import Configure
@@ -31,9 +31,9 @@ def configure(queue: str, fields: RulesFields) -> Configure:
         if value is not UNSET:
             given[name] = None if value is None else _rate(value, f"rules.{name}")
     if fields.ageing is not UNSET:
-        given["ageing_ms"] = None if fields.ageing is None else check_duration(fields.ageing, "rules.ageing")
-        if given["ageing_ms"] == 0:
-            refuse(f"rules.ageing: expected more than 0, or null for none, got {shown(fields.ageing)}")
+        given["ageing_ms"] = (
+            None if fields.ageing is None else check_limit(fields.ageing, "rules.ageing", "no ageing")
+        )
     if not given:
         rules = ", ".join(RulesFields.__struct_fields__)
         refuse(f"rules: expected at least one to set, got none; there are {rules}")

@@ -26,6 +26,9 @@ def parse_time_ms(text: str) -> int:
     Raises:
         ValueError: says what was expected and what came.
     """
+    if _RFC3339.fullmatch(f"{text}Z"):
+        expected = "expected a time with its zone, such as 2026-09-01T08:00:00Z or 2026-09-01T08:00:00+02:00"
+        raise ValueError(f"{expected}, got {shown(text)} without one")
     try:
         if not _RFC3339.fullmatch(text):
             raise ValueError

@@ -58,10 +58,17 @@ def seconds(duration_ms: int) -> int | float:
 def shown(value: object) -> str:
     """What came, as an error message shows it: short, whatever it is."""
     if isinstance(value, str):
-        return f'"{value}"' if len(value) <= 60 else f'"{value[:60]}…"'
+        return f'"{escaped(value)}"' if len(value) <= 60 else f'"{escaped(value[:60])}…"'
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a longer number"  # and turning a very long one into text may be refused
     return "null" if value is None else str(value)[:60]
+
+
+def escaped(text: str) -> str:
+    """Text without characters that a terminal or a log would obey: they stand as Python writes them."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def spoken(duration_ms: float) -> str:

@@ -7,6 +7,7 @@ in the path, the query and the body, and the status code for the answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from beaver_actors.codec.wire_answers import explanation_object, job_object, page, receipts, status_object
@@ -109,6 +110,8 @@ class _Api:
         finally:
             service.leave(size)
         if isinstance(answer, Refused):
+            if not several:  # whoever sent one job has not numbered it
+                answer = replace(answer, message=answer.message.removeprefix("jobs[0]."))
             return refused_response(self._service, answer)
         assert isinstance(answer, Enqueued), answer
         status = 200 if all(receipt.duplicate for receipt in answer.receipts) else 201

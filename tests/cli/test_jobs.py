@@ -144,7 +144,7 @@ def test_a_job_that_does_not_exist_is_told(beaver: Beaver) -> None:
     ended = beaver("jobs", "show", "no-such-job")
     assert ended.code == 4
     assert "not_found" in ended.err
-    assert beaver("jobs", "show", "two words").code == 4
+    assert beaver("jobs", "show", "two words").code == 2
 
 
 def test_jobs_are_cancelled_by_id(beaver: Beaver) -> None:
@@ -263,7 +263,7 @@ def test_a_queue_is_paused_and_resumed(beaver: Beaver) -> None:
 
 
 def test_a_name_that_no_queue_can_have_is_refused(beaver: Beaver) -> None:
-    """By example: exit code 4, with what was expected."""
+    """By example: exit code 2, with what was expected."""
     ended = beaver("queues", "pause", "two words")
-    assert ended.code == 4
-    assert "queue: expected" in ended.err
+    assert ended.code == 2
+    assert "NAME: expected" in ended.err
