@@ -74,8 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(row)
             _say(line(row, layers))
             _leave(places, plain(row))
-    finally:
+    except BaseException:
         stopping.set()
+        raise
+    finally:
         pool.shutdown(cancel_futures=True)
     missed = [row.bug.name for row in rows if not row.caught]
     if short:
@@ -135,7 +137,7 @@ def _confirm(rows: Sequence[Row]) -> None:
     """Run what has noticed something, tests and simulations, on the tree as it is.
 
     Raises:
-        SystemExit: one of them fails there, too, and has said nothing.
+        SystemExit: one of them fails there, too, and has said nothing; or they were not all run.
     """
     firsts = [row.first for row in rows if row.first is not None]
     # Without parameters, whose names may have spaces in them.
@@ -147,13 +149,13 @@ def _confirm(rows: Sequence[Row]) -> None:
     with copy_of_tree() as tree:
         for layer in layers:
             verdict = run_layer(layer, tree, seed=secrets.randbits(SEED_BITS))
-            _say(f"without a bug, {layer.title}: {verdict.why or _words(verdict)}")
-            if verdict.red:
+            _say(f"without a bug, {layer.title}: {_words(verdict)}")
+            if verdict.why:
                 raise SystemExit(2)
 
 
 def _words(verdict: Verdict) -> str:
-    return f"green in {verdict.seconds:.1f} s"
+    return verdict.why or f"green in {verdict.seconds:.1f} s"
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

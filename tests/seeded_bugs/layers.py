@@ -32,8 +32,8 @@ PYTEST = (
 stopping = Event()
 """Set when the run is given up: what runs is ended."""
 
-SILENT = (0, 4, 5)
-"""Exit codes of what has found nothing wrong: of pytest, the last two say that there is no such test."""
+NO_SUCH_TEST = (4, 5)
+"""Exit codes of pytest."""
 
 FLOORS = ("core", "codec", "kernel", "config", "journal", "actors", "node")
 EVERYTHING = (*FLOORS, "execute", "observe", "server", "client", "cli")
@@ -65,7 +65,7 @@ class Verdict(NamedTuple):
     seconds: float
     """Until the first failure, or in all."""
     why: str = ""
-    """The test that failed, or what the simulation says; empty if nothing did."""
+    """The test that failed, or what the simulation says; why it has nothing to say; empty if all was well."""
 
 
 LAYERS = (
@@ -129,9 +129,11 @@ def run_layer(layer: Layer, tree: Path, *, seed: int, without: tuple[str, ...] =
         said = _read(output)
     if code is None:
         hung = layer.explores
-        return Verdict(hung, seconds, "it never ends" if hung else "")
-    if code in SILENT:
+        return Verdict(hung, seconds, "it never ends" if hung else "not through in time")
+    if code == 0:
         return Verdict(False, seconds)
+    if code in NO_SUCH_TEST and not layer.explores:
+        return Verdict(False, seconds, "no such test")
     return Verdict(True, seconds, _why(said, code))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.seeded_bugs import __main__ as runner
 from tests.seeded_bugs.__main__ import PAGE
-from tests.seeded_bugs.catalogue import read_catalogue
+from tests.seeded_bugs.catalogue import ROOT, read_catalogue
 from tests.seeded_bugs.earlier import FIGURES, noticed_before, read_rows
 from tests.seeded_bugs.layers import LAYERS, PYTEST, Layer, Verdict, run_layer
 from tests.seeded_bugs.table import Circumstances, Row, page, plain
@@ -80,4 +81,33 @@ def test_a_test_that_is_gone_has_not_noticed_anything(tmp_path: Path) -> None:
     for name, red in (("test_red", True), ("test_gone", False)):
         layer = Layer("one", "one", (*options, f"test_one.py::{name}"), (), 60)
         verdict = run_layer(layer, tmp_path, seed=1)
-        assert verdict.red is red, (sys.executable, verdict)
+        assert verdict.red is red, verdict
+        assert verdict.why == ("test_one.py::test_red" if red else "no such test")
+
+
+def test_what_noticed_is_run_without_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a real run of two tests, one of which is gone: what was not run to its end has confirmed nothing."""
+    there = "tests/core/test_durations.py"
+    for test, code in ((f"{there}::{_first_test(ROOT / there)}", 0), (f"{there}::test_gone", 2)):
+        noticed = {"core": Verdict(True, 1.0, test)}
+        monkeypatch.setattr(
+            runner, "_try", lambda row, *_, noticed=noticed, **__: row._replace(verdicts=noticed)
+        )
+        ended = _ended(["--first", "--layers", "core", f"{BUGS[0].number:02}"])
+        assert ended == code
+        assert ("1 tests that noticed: green in" in capsys.readouterr().out) == (code == 0)
+
+
+def _first_test(file: Path) -> str:
+    found = re.search(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def _ended(arguments: list[str]) -> int:
+    try:
+        return runner.main(arguments)
+    except SystemExit as end:
+        return int(str(end.code))
