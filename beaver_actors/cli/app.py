@@ -3,7 +3,6 @@ says what to do. A traceback is shown to those who ask for it."""
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -12,6 +11,7 @@ import click
 
 from beaver_actors import __version__
 from beaver_actors.cli.config import config
+from beaver_actors.cli.console import drop_output
 from beaver_actors.cli.enqueue import enqueue
 from beaver_actors.cli.exits import Exit, Failure, colours_wanted, leaves
 from beaver_actors.cli.jobs import jobs
@@ -101,8 +101,7 @@ def _end(context: click.Context, error: BaseException) -> NoReturn:
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in found):
         context.exit(Exit.INTERRUPTED)
     if any(isinstance(leaf, BrokenPipeError) for leaf in found):
-        # Python flushes standard output once more at its end; there must be something to flush it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         context.exit(Exit.BROKEN_PIPE)
     known = next((leaf for leaf in found if isinstance(leaf, click.ClickException)), None)
     if known is not None:

@@ -3,22 +3,51 @@ was asked for, standard error everything said about it."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from beaver_actors.cli.exits import Exit, Failure
+from beaver_actors.cli.text import cut
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+LOST_SHOWN = 200
+"""Characters of what could not be written; an id and a line of a table are shorter."""
 PIPED_WIDTH = 10_000
 """Columns when nobody looks: a program that reads a table wants whole cells."""
 
 
 def line(text: str = "") -> None:
     """One line of what was asked for."""
-    click.echo(text)
+    put(text)
+
+
+def put(text: str | bytes) -> None:
+    """Write to standard output.
+
+    Raises:
+        Failure: it cannot be written; what was lost is told.
+        BrokenPipeError: whoever read it has gone.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        lost = cut(text if isinstance(text, str) else text.decode(), LOST_SHOWN)
+        reason = f"standard output: {error.strerror or error}"
+        raise Failure(Exit.ERROR, reason, f"Not written, though done: {lost}") from error
+
+
+def drop_output() -> None:
+    """Let standard output go nowhere. Python flushes it once more at its end, and must be able to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
@@ -31,14 +60,14 @@ def json_document(value: Any) -> None:
     import msgspec
 
     text = msgspec.json.encode(value)
-    click.echo(msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text)
+    put(msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text)
 
 
 def json_line(value: Any) -> None:
     """A JSON value or a message of the protocol, in one line."""
     import msgspec
 
-    click.echo(msgspec.json.encode(value))
+    put(msgspec.json.encode(value))
 
 
 def json_lines(values: Iterable[Any]) -> None:

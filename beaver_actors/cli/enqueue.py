@@ -124,6 +124,8 @@ def enqueue(
     """
     if (kind is None) == (file is None):
         raise click.UsageError("Expected either KIND or --file FILE.")
+    if ids and kind is not None:
+        raise click.UsageError("--ids: goes with --file; the id of one job is printed in any case.")
     job_bytes_max = _size(max_job_size)
     if kind is not None:
         jobs = [_one(kind, fields, job_bytes_max)]

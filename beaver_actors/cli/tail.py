@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beaver_actors.cli.console import note
+from beaver_actors.cli.console import note, put
 from beaver_actors.cli.options import Target, debug_option, json_option, server_options
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Follower:
         if self._left is not None:
             items = items[: self._left]
             self._left -= len(items)
-        click.echo("\n".join(self._text(item) for item in items))
+        put("\n".join(self._text(item) for item in items))
 
     def _text(self, item: Event | Gap) -> str:
         import msgspec

@@ -104,6 +104,10 @@ class Accepted(NamedTuple):
     """The position of its `job_enqueued`; None for a duplicate."""
 
 
+UNTIL_ASKED = frozenset({"draining", "queue_full"})
+"""Codes that, without a time after which to come back, last until somebody changes the queue."""
+
+
 class Patience:
     """How long one caller will wait for refusals to pass.
 
@@ -121,9 +125,9 @@ class Patience:
         Raises:
             Refused: the refusal, if it will not pass, or the patience is used up.
         """
-        if refusal.code not in PASSING or self._left <= 0:
-            raise refusal
         told = refusal.retry_after
+        if refusal.code not in PASSING or self._left <= 0 or (told is None and refusal.code in UNTIL_ASKED):
+            raise refusal
         wait = RETRY_SECONDS if told is None or told <= 0 else min(told, self._left)
         wait = min(wait * (1 + dice / 2), self._left)
         self._left -= wait

@@ -31,6 +31,8 @@ def full(state: State, name: str, policy: Policy) -> Refused:
     """The refusal of what this queue has no room for."""
     queue = state.queues.get(name)
     most = None if queue is None else queue.rules.jobs_max
+    if most == 0:
+        return Refused("queue_full", f"queue {name} takes no jobs: its jobs_max is 0")
     text = f"queue {name} holds its limit of {policy.queue_jobs_max if most is None else most} waiting jobs"
     return Refused("queue_full", text, 1_000)
 

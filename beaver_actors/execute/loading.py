@@ -63,6 +63,9 @@ def _imported(spec: str, module_name: str) -> object:
                 f"app '{spec}': no module '{error.name}' in {os.getcwd()} or on the import path"
             ) from None
         raise AppError(_failed(spec, module_name, error)) from error
+    except AppError as error:
+        # Ours to explain, and it does: what remains to be said is where. A traceback would bury it.
+        raise AppError(f"app '{spec}': {_user_place(error)}{error}") from error
     except (Exception, SystemExit) as error:
         raise AppError(_failed(spec, module_name, error)) from error
 
@@ -70,6 +73,20 @@ def _imported(spec: str, module_name: str) -> object:
 def _failed(spec: str, module_name: str, error: BaseException) -> str:
     text = "".join(traceback.format_exception(type(error), error, _user_part(error.__traceback__)))
     return f"app '{spec}': importing module '{module_name}' failed:\n{text.rstrip()}"
+
+
+def _user_place(error: AppError) -> str:
+    """File and line of the user's code that asked for what cannot be."""
+    theirs = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and not frame.filename.startswith(_PACKAGE)
+    ]
+    return f"{theirs[-1].filename}, line {theirs[-1].lineno}: " if theirs else ""
+
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+"""Where our own code is."""
 
 
 def _user_part(where: TracebackType | None) -> TracebackType | None:

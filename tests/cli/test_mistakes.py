@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Sequence
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -10,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cli.command import Ended, command
-from tests.cli.server import Server
+from tests.cli.server import COMMAND, END_SECONDS, Server
 
 pytestmark = pytest.mark.process
 
@@ -46,6 +47,7 @@ ECHO = ("enqueue", "demo.echo")
         ((*ECHO, "--args", '{"a": 1e999}'), "--args: expected numbers that fit a double, got 1e999"),
         ((*ECHO, "--args", '{"a": "\\ud800"}'), "--args: expected Unicode, got half a character"),
         ((*ECHO, "--args", '{"a": "\udcff"}'), "--args: expected Unicode, got half a character"),
+        ((*ECHO, "--ids"), "--ids: goes with --file"),
         ((*ECHO, "--meta", "7"), "--meta: expected a JSON object"),
         (("status", "--url", "ws://u:secret@127.0.0.1:7440"), "--url: expected no user or password"),
         (("status", "--url", "http://127.0.0.1:7440"), "--url: expected something such as ws://127.0.0.1:7440"),
@@ -59,6 +61,19 @@ def test_a_mistake_is_told_by_its_option(beaver: Beaver, line: Sequence[str], to
     assert ended.code == 2
     assert "fault of the program" not in ended.err
     assert "secret" not in ended.err
+
+
+def test_output_that_cannot_be_written_is_told_with_what_was_lost(shared_server: Server) -> None:
+    """By example: a device that is always full; the job is there, and its id is not lost."""
+    with open("/dev/full", "w") as full:
+        line = [*COMMAND, "enqueue", "demo.echo", "--id", "kept", "--url", shared_server.url]
+        ended = subprocess.run(
+            line, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=END_SECONDS
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "Error: standard output: No space left on device\n  Not written, though done: kept\n"
+    )
 
 
 def test_a_parent_that_does_not_exist_is_told_by_its_option(beaver: Beaver) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -13,6 +16,8 @@ from beaver_actors.cli.new_job import JobReader
 from beaver_actors.client import Client, FinishedJob, Job, NewJob
 from beaver_actors.client.questions import Accepted
 from beaver_actors.core.job import JobState
+from tests.cli.command import command
+from tests.cli.server import COMMAND, END_SECONDS, Server
 
 
 class SlowLine:
@@ -37,3 +42,23 @@ async def test_the_rate_counts_from_the_first_job_handed_in(autojump_clock: Mock
     assert len(accepted) == 4
     assert endings is not None
     assert list(endings.summary()) == ["4 completed in 12.5 s (0.32/s)"]
+
+
+@pytest.mark.process
+def test_one_who_waits_is_told_why_and_what_goes_on(shared_server: Server) -> None:
+    """By example: a kind that nobody serves; after Ctrl-C the id is known, and the job is there."""
+    process = subprocess.Popen(
+        [*COMMAND, "enqueue", "no.such.kind", "--wait", "--url", shared_server.url],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    job_id, _, state = first.partition(" is ")
+    assert state == "pending:\n"
+    assert "no worker is there that can run its kind" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=END_SECONDS)
+    assert (process.returncode, out) == (130, "")
+    assert f"job {job_id} has not finished; it goes on" in err
+    shown = command("jobs", "show", job_id, "--json", env={"BEAVER_URL": shared_server.url}).json()
+    assert shown["state"] == "pending"

@@ -11,6 +11,7 @@ from beaver_actors.core.answers import Change, Changed, Enqueued, Found, Receipt
 from beaver_actors.core.commands import (
     Cancel,
     Command,
+    Configure,
     Delete,
     Enqueue,
     Finish,
@@ -32,6 +33,7 @@ from beaver_actors.core.facts import (
     QueueResumed,
 )
 from beaver_actors.core.job import Extras, JobError, JobState, Terms
+from beaver_actors.core.limits import QueueRules
 from beaver_actors.core.outcome import (
     Failed,
     Outcome,
@@ -161,6 +163,15 @@ def test_the_servers_limit_counts_waiting_jobs_only() -> None:
     book.lease()
     book.enqueue("c", delay_ms=1_000)
     refused(book, Enqueue((new("d"),)), "queue_full")
+
+
+def test_a_queue_that_takes_nothing_promises_no_time() -> None:
+    """P11: where jobs_max is 0, no time to come back is told, for none would help."""
+    book = Playbook()
+    book.do(Configure("work", QueueRules(jobs_max=0), frozenset({"jobs_max"})))
+    refusal = refused(book, Enqueue((new("a", Terms("work", queue="work")),)), "queue_full")
+    assert refusal.retry_after_ms is None
+    assert "jobs_max is 0" in refusal.message
 
 
 def test_a_queues_limit_is_its_own() -> None:

@@ -81,6 +81,28 @@ def test_an_app_whose_module_fails_is_shown_with_its_traceback(
     assert "loading.py" not in text
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("@app.schedule('61 * * * *')\n@app.job('x')\ndef x(): ...\n", "cron: "),
+        ("@app.job('x', timeout='soon')\ndef x(): ...\n", "timeout: "),
+        ("@app.job('x')\ndef x(): ...\n@app.job('x')\ndef y(): ...\n", "'x'"),
+    ],
+)
+def test_what_an_app_asks_for_in_vain_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, message: str
+) -> None:
+    """The file and line of the user, the sentence, and none of our frames."""
+    spec = write_app(tmp_path, monkeypatch, "vain_tasks", body)
+    with pytest.raises(AppError) as error:
+        load_app(spec)
+    text = str(error.value)
+    assert message in text
+    assert "vain_tasks.py, line " in text
+    assert "\n" not in text
+    assert "Traceback" not in text
+
+
 def test_an_app_that_cannot_be_served_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong with a job shows when the server starts, not when the job runs."""
     body = "@app.job('bad')\ndef bad(lock: threading.Event): ...\n"
