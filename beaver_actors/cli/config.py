@@ -33,7 +33,6 @@ def check(file: str | None, as_json: bool) -> None:
     """
     settings = load_config(file)
     server_token(settings)
-    _check_schedules(settings)
     if as_json:
         from beaver_actors.config.catalogue import CATALOGUE, value_of
 
@@ -47,21 +46,11 @@ def check(file: str | None, as_json: bool) -> None:
     )
 
 
-def _check_schedules(settings: Config) -> None:
-    """Judge what the jobs of schedules ask for, as a start would.
-
-    Raises:
-        Failure: a field is wrong or unknown.
-    """
+def _check_schedule(name: str, fields: object) -> None:
+    """Judge a schedule and what its jobs ask for, as a start would. Raises ValueError."""
     from beaver_actors.codec.wire_schedules import check_read_schedule, read_schedule
 
-    try:
-        for name, fields in settings.schedules.items():
-            check_read_schedule(read_schedule(name, fields))
-    except ValueError as error:
-        raise Failure(
-            Exit.USAGE, f"schedules: {error}", "docs/schedules.md says what may stand there."
-        ) from None
+    check_read_schedule(read_schedule(name, fields))
 
 
 @config.command()
@@ -82,7 +71,7 @@ def load_config(file: str | None, overrides: Mapping[str, Override] | None = Non
     from beaver_actors.config import ConfigError, load
 
     try:
-        return load(file, os.environ, overrides)
+        return load(file, os.environ, overrides, _check_schedule)
     except ConfigError as error:
         number = len(error.problems)
         what = "1 problem" if number == 1 else f"{number} problems"

@@ -17,6 +17,7 @@ from beaver_actors.config.queues import QUEUES_SHAPE, read_queues
 from beaver_actors.config.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
+    Several,
     format_duration,
     format_size,
     parse_size,
@@ -63,15 +64,20 @@ def table(description: str) -> Meta:
     def read(value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError(f"expected schedules, each as `name: {{cron: …, kind: …}}`, got {show(value)}")
+        problems: list[str] = []
         for name, fields in value.items():
             if not isinstance(name, str):
-                raise ValueError(f"expected schedules by name, got {show(name)}")
+                problems.append(f"expected schedules by name, got {show(name)}")
+                continue
             if not isinstance(fields, dict):
-                raise ValueError(f"{name}: expected the fields of a schedule, got {show(fields)}")
+                problems.append(f"{name}: expected the fields of a schedule, got {show(fields)}")
+                continue
             try:
                 check_timing(fields.get("cron"), fields.get("every"), fields.get("tz"))
             except ValueError as error:
-                raise ValueError(f"{name}.{error}") from None
+                problems.append(f"{name}.{error}")
+        if problems:
+            raise Several(problems)
         return value
 
     shape = {"type": ["object"], "additionalProperties": {"type": "object"}}

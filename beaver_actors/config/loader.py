@@ -5,7 +5,7 @@ Everything wrong is told at once. A value that is wrong is told even where a lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from beaver_actors.config.sources import (
     from_file,
     from_overrides,
 )
+from beaver_actors.config.units import Several
 
 
 class ConfigError(Exception):
@@ -36,6 +37,7 @@ def load(
     path: str | PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Override] | None = None,
+    check_schedule: Callable[[str, object], None] | None = None,
 ) -> Config:
     """Read the configuration. The disk is read here, once; call it before the server starts.
 
@@ -44,6 +46,8 @@ def load(
         environ: environment variables, as `os.environ`; those that are no settings are left alone.
         overrides: settings from the command line by dotted name, such as
             `{"workers.count": Override(4, "--workers")}`.
+        check_schedule: judges a schedule by its name and fields, its job too, which nothing here knows;
+            raises ValueError, whose text begins with the name.
 
     Returns:
         The settings, complete.
@@ -64,7 +68,12 @@ def load(
         if isinstance(item, Problem):
             problems.append(item)
             continue
-        _take(item, values, origins, doubtful, problems)
+        found = _take(item, values, origins)
+        if item.setting.name == "schedules" and isinstance(item.raw, dict) and check_schedule is not None:
+            found += _others(item, found, check_schedule)
+        problems += found
+        if found:
+            doubtful.add(item.setting.name)
     config = _build(values)
     for conflict in conflicts(config):
         if doubtful.isdisjoint(conflict.settings):
@@ -80,16 +89,30 @@ def _take(
     given: Given,
     values: dict[str, object],
     origins: dict[str, str],
-    doubtful: set[str],
-    problems: list[Problem],
-) -> None:
+) -> list[Problem]:
     name = given.setting.name
     try:
         values[name] = given.setting.read(given.raw)
         origins[name] = given.origin
+    except Several as error:
+        return [Problem(given.place(one), name, one) for one in error.problems]
     except ValueError as error:
-        problems.append(Problem(given.origin, name, str(error)))
-        doubtful.add(name)
+        return [Problem(given.origin, name, str(error))]
+    return []
+
+
+def _others(given: Given, found: list[Problem], check: Callable[[str, object], None]) -> Iterator[Problem]:
+    """What else is wrong with schedules. Of one field, or of what is none at all, one problem is enough."""
+    told = {problem.message.partition(": ")[0] for problem in found}
+    assert isinstance(given.raw, dict)
+    for name, fields in given.raw.items():
+        if not isinstance(name, str) or name in told:
+            continue
+        try:
+            check(name, fields)
+        except ValueError as error:
+            if str(error).partition(": ")[0] not in told:
+                yield Problem(given.place(str(error)), given.setting.name, str(error))
 
 
 def _build(values: Mapping[str, object]) -> Config:

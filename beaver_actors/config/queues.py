@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from beaver_actors.config.units import DURATION_PATTERN, show
+from beaver_actors.config.units import DURATION_PATTERN, Several, show
 from beaver_actors.core.commands import Configure
 from beaver_actors.core.durations import parse_duration_ms
 from beaver_actors.core.limits import LIMIT_MAX, PERIOD_MS_MAX, QueueRules, Rate, split_rate
@@ -32,13 +32,23 @@ def read_queues(value: object) -> tuple[Configure, ...]:
         For each queue, the rules that it names.
 
     Raises:
-        ValueError: names the queue and the rule, what was expected and what came.
+        Several: names for each queue that is wrong the rule, what was expected and what came.
+        ValueError: it is no mapping.
     """
     if not isinstance(value, Mapping):
         raise ValueError(
             f"expected queues, each as `name: {{concurrency: 4, rate: 100/1m}}`, got {show(value)}"
         )
-    return tuple(_queue(name, rules) for name, rules in value.items())
+    found: list[Configure] = []
+    problems: list[str] = []
+    for name, rules in value.items():
+        try:
+            found.append(_queue(name, rules))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise Several(problems)
+    return tuple(found)
 
 
 def _queue(name: object, rules: object) -> Configure:

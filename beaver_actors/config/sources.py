@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +72,17 @@ class Given:
     setting: Setting
     raw: object
     origin: str
+    places: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """Where what stands in it by names is: by name, and by name and field."""
+
+    def place(self, message: str) -> str:
+        """Where that is of which a message speaks: `nightly.cron: …`; the setting itself if nobody knows."""
+        about = message.partition(": ")[0]
+        name, _, rest = about.partition(".")
+        for keys in ((name, rest.partition(".")[0]), (about,), (name,)):
+            if keys in self.places:
+                return self.places[keys]
+        return self.origin
 
 
 def from_file(path: Path) -> Iterator[Given | Problem]:
@@ -209,7 +220,14 @@ class _Document:
             raw = self._loader.construct_object(node, deep=True)
         except Exception:  # noqa: BLE001  # as above
             return Problem(self._place(node), setting.name, "expected a plain value")
-        return Given(setting, raw, self._place(node))
+        return Given(setting, raw, self._place(node), dict(self._places(node)))
+
+    def _places(self, node: yaml.Node, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+        if isinstance(node, yaml.MappingNode) and len(above) < 2:
+            for key_node, value_node in node.value:
+                keys = (*above, str(key_node.value))
+                yield keys, self._place(key_node)
+                yield from self._places(value_node, keys)
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self._path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"

@@ -6,6 +6,7 @@ Reading a duration is `core/durations.py`: clients and settings write them alike
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from beaver_actors.core.durations import UNITS_MS
 
@@ -77,6 +78,14 @@ def format_duration(duration_ms: int) -> str:
         if duration_ms and duration_ms % UNITS_MS[unit] == 0:
             return f"{duration_ms // UNITS_MS[unit]}{unit}"
     return f"{duration_ms}ms" if duration_ms else "0s"
+
+
+class Several(ValueError):
+    """Several things wrong with what stands in one setting by names; `problems` has each, in order."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
 
 
 def show(value: object) -> str:

@@ -43,6 +43,26 @@ def test_the_settings_are_printed_as_they_would_be(tmp_path: Path) -> None:
     assert settings["workers.timeout"] == "90s"
 
 
+def test_every_schedule_that_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
+    """By example: its times, its job, a field that is none, its name, and what is no schedule at all."""
+    file = tmp_path / "beaver.yaml"
+    file.write_text(
+        "schedules:\n  a: {cron: '61 * * * *', kind: x}\n  b: {every: 5m}\n"
+        "  c: {every: 5m, cron: '* * * * *', kind: x, foo: 1}\n  a b: {every: 5m, kind: x}\n  d: 7\n"
+        "  good: {every: 5m, kind: x}\nqueues:\n  q: {rate: 0/s}\n  r: {concurrency: many}\n"
+    )
+    ended = command("config", "check", file)
+    assert ended.code == 2
+    assert "8 problems" in ended.err
+    for told in (
+        "2:7: schedules: a.cron: ", "3:3: schedules: b.kind: required", "4:18: schedules: c.cron: ",
+        "4:46: schedules: c.foo: unknown field", "5:3: schedules: a b", "6:3: schedules: d: expected",
+        "9:7: queues: q.rate", "10:7: queues: r.concurrency: ",
+    ):  # fmt: skip
+        assert f"{file}:{told}" in ended.err, told
+    assert "good" not in ended.err
+
+
 def test_jobs_of_schedules_are_checked_too(tmp_path: Path) -> None:
     """By example: a field that a start would refuse is found before it."""
     file = tmp_path / "beaver.yaml"

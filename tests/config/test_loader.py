@@ -302,7 +302,9 @@ def test_every_setting_refuses_what_it_is_not(name: str, file: Path) -> None:
 def test_a_schedule_that_is_never_due_is_refused_with_its_name(text: str, told: str, file: Path) -> None:
     """By example: what is wrong about its timing is told with line and column, as for every setting."""
     (problem,) = problems(file, f"schedules:\n  {text}\n")
-    assert "beaver.yaml:2:3: schedules: " in problem
+    wrong = next((field for field in ("cron: ", "every: ", "tz: ") if f"nightly.{field}" in problem), "")
+    column = 3 + max(0, text.find(wrong)) if wrong else 3
+    assert f"beaver.yaml:2:{column}: schedules: " in problem
     assert told in problem
 
 

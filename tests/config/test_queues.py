@@ -79,7 +79,7 @@ def test_a_wrong_rule_is_told_with_its_place_in_the_file(tmp_path: Path) -> None
         load(file)
     (problem,) = raised.value.problems
     told = "mail.concurrency: expected a whole number from 1 to 1000000, got the text 'many'"
-    assert str(problem) == f"{file}:2:3: queues: {told}"
+    assert str(problem) == f"{file}:2:10: queues: {told}"
 
 
 def test_queues_are_kept_as_they_stand(tmp_path: Path) -> None:
