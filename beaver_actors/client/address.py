@@ -9,6 +9,7 @@ import ssl
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from beaver_actors.client.arguments import mistyped
 from beaver_actors.client.errors import ConnectFailed
 
 DEFAULT_URL: Final = "ws://127.0.0.1:7440"
@@ -40,8 +41,11 @@ def parse_url(url: str) -> Address:
         url: such as `ws://127.0.0.1:7440` or `wss://queue.example.com`. Without a port: 80 and 443.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it is no WebSocket URL, or carries a password (the token has its own argument).
     """
+    if not isinstance(url, str):
+        raise mistyped("url", f"text such as {DEFAULT_URL}", url)
     expected = f"url: expected something such as {DEFAULT_URL}, got {url!r}"
     try:
         parts = urlsplit(url)
@@ -63,9 +67,14 @@ def check_token(token: str | None) -> str | None:
     """Returns the token.
 
     Raises:
-        ValueError: no header can carry it. The text does not show it.
+        TypeError: it is no text.
+        ValueError: no header can carry it. The text shows nothing of it.
     """
-    if token is not None and not token.isprintable():
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        raise TypeError(f"token: expected text, got {type(token).__name__}")
+    if not token.isprintable():
         raise ValueError("token: expected printable characters without line breaks, got others")
     return token
 

@@ -12,14 +12,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from beaver_actors.client.address import DEFAULT_URL, check_token, parse_url
+from beaver_actors.client.address import DEFAULT_URL
 from beaver_actors.client.aio_opening import Opener
 from beaver_actors.client.aio_transport import CLOSE_SECONDS, Transport
 from beaver_actors.client.async_client import Client, Job
-from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.graphs import Graph, chain, group, when_all
 from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.new_jobs import new_job
+from beaver_actors.client.options import checked
 from beaver_actors.codec.wire_decode import Form
 
 __all__ = ["Client", "Graph", "Job", "chain", "connect", "group", "new_job", "when_all"]
@@ -59,13 +59,25 @@ async def connect(
 
     Raises:
         ConnectFailed: there is no connection; says why.
-        ValueError: the URL is none.
+        TypeError, ValueError: an argument cannot be; the text names it.
     """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], check_token(token), tls, connect_deadline)
+    options = checked(
+        url,
+        token=token,
+        reconnect=reconnect,
+        connect_deadline=connect_deadline,
+        patience=patience,
+        form=form,
+        tls=tls,
+        on_enqueue=on_enqueue,
+    )
+    opener = Opener(
+        options.address, options.subprotocol, options.token, options.tls, options.connect_deadline
+    )
     transport = Transport(form, opener, reconnect)
     running = asyncio.create_task(transport.run(await opener.open()), name="beaver-client")
     try:
-        yield Client(transport, patience, on_enqueue)
+        yield Client(transport, patience, options.on_enqueue)
     finally:
         transport.close()
         try:

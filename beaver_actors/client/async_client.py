@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar, Unpack, overload
 
 from beaver_actors.client import questions
+from beaver_actors.client.arguments import duration, function_or_none, mistyped, whole
 from beaver_actors.client.async_schedules import Schedules
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
@@ -43,7 +44,6 @@ from beaver_actors.client.views import (
     WorkerInfo,
 )
 from beaver_actors.codec.wire import Ok, Request
-from beaver_actors.codec.wire_objects import EventFilter
 
 T = TypeVar("T")
 
@@ -112,7 +112,10 @@ class Client:
 
         Raises:
             ValueError: several come last.
+            TypeError: it is no graph.
         """
+        if not isinstance(graph, Graph):
+            raise mistyped("graph", "a graph, made by chain, group or when_all", graph)
         last = graph.last
         handles = await self.enqueue_many(graph.jobs)
         return handles[graph.jobs.index(last)]
@@ -232,6 +235,7 @@ class Client:
         Raises:
             NotFound: there is none, or a hundred others have ended since.
         """
+        function_or_none("on_update", on_update)
         waited = 0.0
         while True:
             operation = await self.operation(operation_id)
@@ -298,7 +302,8 @@ class Client:
             jobs: any number.
             on_update: called for each job as it finishes.
         """
-        waited = tuple(jobs)
+        waited = questions.waited_for(jobs)
+        function_or_none("on_update", on_update)
         ended: dict[str, FinishedJob] = {}
         news: list[FinishedJob | ClientError] = []
         woken = self._transport.loop.event()
@@ -327,7 +332,7 @@ class Client:
 
     def subscribe_status(self, interval: float | str = 1.0) -> StatusStream:
         """The status, live. Args: interval: seconds between two, 0.1 to 3600."""
-        return StatusStream(self._transport, interval)
+        return StatusStream(self._transport, duration("interval", interval))
 
     def subscribe_events(
         self,
@@ -346,13 +351,10 @@ class Client:
             job_ids: only these jobs, at most 1000.
             events: only these, such as "job_completed".
         """
-        wanted = EventFilter(
-            kind=kind,
-            queue=queue,
-            job_ids=None if job_ids is None else tuple(job_ids),
-            events=None if events is None else tuple(events),
+        wanted = questions.event_filter(kind, queue, job_ids, events)
+        return EventStream(
+            self._transport, wanted, None if from_lsn is None else whole("from_lsn", from_lsn, 0)
         )
-        return EventStream(self._transport, None if wanted == EventFilter() else wanted, from_lsn)
 
     async def request(self, request: Request) -> Ok:
         """Ask anything the protocol has a message for, and return the reply as it came.
@@ -360,7 +362,7 @@ class Client:
         Args:
             request: a message of `codec.wire`; its `id` is filled in. Subscriptions have their own methods.
         """
-        return await self._ask(Question(request, lambda ok: ok))
+        return await self._ask(questions.anything(request))
 
     async def _enqueue(self, jobs: Sequence[NewJob[R]]) -> Sequence[Job[R]]:
         tell(self._on_enqueue, jobs)

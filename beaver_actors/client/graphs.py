@@ -6,11 +6,12 @@ Values only: nothing is sent. A graph is enqueued by `client.enqueue_graph`, or,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, get_args, overload
 
-from beaver_actors.client.new_jobs import JobCall, NewJob, described
+from beaver_actors.client.arguments import mistyped, one_of
+from beaver_actors.client.new_jobs import JobCall, NewJob, new_job
 from beaver_actors.core.job import OnParentFailure
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Graph(Generic[R_co]):
 
 Step: TypeAlias = NewJob[R] | JobCall[R] | Graph[R]
 """A job, a call of a job function, or a graph."""
+STEPS: Final = "jobs (new_job), calls (function.call) or graphs"
 
 
 @overload
@@ -85,8 +87,9 @@ def chain(*steps: Step[Any]) -> Graph[Any]:
 
     Raises:
         ValueError: no steps, or a job that stands there twice.
+        TypeError: a step is none.
     """
-    graphs = [_graph(step) for step in steps]
+    graphs = [_graph(step, f"chain[{place}]") for place, step in enumerate(steps)]
     if not graphs:
         raise ValueError("chain: expected at least one job, got none")
     for before, after in pairwise(graphs):
@@ -100,8 +103,13 @@ def group(*steps: Step[R]) -> Graph[R]:
 
     Raises:
         ValueError: a job that stands there twice.
+        TypeError: a step is none.
     """
-    graphs = [_graph(step) for step in steps]
+    return _group("group", steps)
+
+
+def _group(name: str, steps: tuple[Step[R], ...]) -> Graph[R]:
+    graphs = [_graph(step, f"{name}[{place}]") for place, step in enumerate(steps)]
     starts = tuple(job for graph in graphs for job in graph.starts)
     return Graph(_all(graphs), starts, tuple(job for graph in graphs for job in graph.ends))
 
@@ -122,18 +130,28 @@ def when_all(
 
     Raises:
         ValueError: a job that stands there twice.
+        TypeError: a step is none.
     """
-    before, last = group(*steps), _graph(then)
+    if isinstance(steps, str | Mapping | NewJob) or not isinstance(steps, Iterable):
+        raise mistyped("steps", f"a list of {STEPS}", steps)
+    one_of("on_parent_failure", on_parent_failure, get_args(OnParentFailure))
+    before = _group("steps", tuple(steps))
+    last = _graph(then, "then")
     if before.ends:
         _wait_for(last.last, before.ends)
         last.last.on_parent_failure = on_parent_failure
     return Graph(_all([before, last]), before.starts or last.starts, last.ends)
 
 
-def _graph(step: Step[R]) -> Graph[R]:
+def _graph(step: Step[R], name: str) -> Graph[R]:
     if isinstance(step, Graph):
         return step
-    (job,) = described([step])
+    if isinstance(step, NewJob):
+        job = step
+    elif hasattr(step, "read_result") and hasattr(step, "options"):
+        job = new_job(step)
+    else:
+        raise mistyped(name, STEPS, step)
     return Graph((job,), (job,), (job,))
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Raw
 
+from beaver_actors.client.arguments import mistyped
 from beaver_actors.client.new_jobs import NewJob
 from beaver_actors.codec.json_text import encode_json
 
@@ -44,4 +45,6 @@ def add_meta(job: NewJob[Any], more: Mapping[str, Any]) -> None:
     Raises:
         TypeError, ValueError: a value cannot be written as JSON.
     """
+    if not isinstance(more, Mapping):
+        raise mistyped("more", "an object (a dict)", more)
     job.meta = Raw(encode_json(meta_of(job) | dict(more)))

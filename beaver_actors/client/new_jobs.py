@@ -25,6 +25,7 @@ from typing import (
 
 from msgspec import UNSET, Raw
 
+from beaver_actors.client.arguments import duration, mistyped, text, texts, whole
 from beaver_actors.codec.ids import COUNTER_BITS, uuid7
 from beaver_actors.codec.json_text import encode_json
 from beaver_actors.codec.wire_jobs import backoff_object
@@ -205,34 +206,35 @@ def new_job(
     if isinstance(kind, str):
         args_text = UNSET if args is None else _object("args", args)
     else:
+        _check_call(kind)
         read = kind.read_result
         kind, args_text, given = _called(kind)
     if queue is not None:
-        given["queue"] = queue
+        given["queue"] = text("queue", queue)
     if priority is not None:
-        given["priority"] = priority
+        given["priority"] = whole("priority", priority)
     if max_attempts is not None:
-        given["max_attempts"] = max_attempts
+        given["max_attempts"] = whole("max_attempts", max_attempts)
     if delay is not None:
-        given["delay"] = _duration(delay)
+        given["delay"] = duration("delay", delay)
     if timeout is not None:
-        given["timeout"] = None if timeout == "none" else _duration(timeout)
+        given["timeout"] = None if timeout == "none" else duration("timeout", timeout)
     if retention is not None:
-        given["retention"] = _duration(retention)
+        given["retention"] = duration("retention", retention)
     if unique_key is not None:
-        given["unique_key"] = unique_key
+        given["unique_key"] = text("unique_key", unique_key)
     if unique_until is not None:
-        given["unique_until"] = unique_until
+        given["unique_until"] = text("unique_until", unique_until)
     if unique_for is not None:
-        given["unique_for"] = _duration(unique_for)
+        given["unique_for"] = duration("unique_for", unique_for)
     if on_conflict is not None:
-        given["on_conflict"] = on_conflict
+        given["on_conflict"] = text("on_conflict", on_conflict)
     if depends_on is not None:
         given["depends_on"] = _ids(depends_on)
     if on_parent_failure is not None:
-        given["on_parent_failure"] = on_parent_failure
+        given["on_parent_failure"] = text("on_parent_failure", on_parent_failure)
     if concurrency_key is not None:
-        given["concurrency_key"] = concurrency_key
+        given["concurrency_key"] = text("concurrency_key", concurrency_key)
     if run_at is not None:
         given["run_at"] = moment("run_at", run_at)
     if expires_at is not None:
@@ -240,12 +242,12 @@ def new_job(
     if backoff is not None:
         given["backoff"] = _backoff(backoff)
     if tags is not None:
-        if isinstance(tags, str):
-            raise TypeError(f"tags: expected a list of texts, got the text {tags!r}")
-        given["tags"] = tuple(tags)
+        given["tags"] = texts("tags", tags)
     if meta is not None:
         given["meta"] = _object("meta", meta)
-    job: NewJob[Any] = NewJob(kind=kind, args=args_text, id=new_id() if id is None else id, **given)
+    job: NewJob[Any] = NewJob(
+        kind=kind, args=args_text, id=new_id() if id is None else text("id", id), **given
+    )
     job.__dict__.update(read_result=read, named_by_user=id is not None)
     return job
 
@@ -258,14 +260,36 @@ def asked_for(kind: str | JobCall[Any], args: Mapping[str, Any] | None, options:
     """
     if isinstance(kind, str):
         return new_job(kind, args, **options)
+    _check_call(kind)
     if args is not None:
         raise TypeError("args: expected none beside a call, which brings its own")
     return new_job(kind, **options)
 
 
-def described(jobs: Iterable[NewJob[R] | JobCall[R]]) -> Iterator[NewJob[R]]:
-    """Jobs, and calls as jobs."""
-    return (job if isinstance(job, NewJobObject) else new_job(job) for job in jobs)
+def described(jobs: Iterable[NewJob[R] | JobCall[R]], name: str = "jobs") -> Iterator[NewJob[R]]:
+    """Jobs, and calls as jobs.
+
+    Raises:
+        TypeError: one is neither; the text says which of them, under this name.
+    """
+    if isinstance(jobs, str | Mapping | NewJob) or not isinstance(jobs, Iterable):
+        raise mistyped(name, "a list of jobs (new_job) and calls (function.call)", jobs)
+    return (
+        job if isinstance(job, NewJob) else _described(job, f"{name}[{place}]")
+        for place, job in enumerate(jobs)
+    )
+
+
+def _described(call: JobCall[R], name: str) -> NewJob[R]:
+    _check_call(call, name, "a job (new_job) or a call (function.call)")
+    return new_job(call)
+
+
+def _check_call(call: object, name: str = "kind", expected: str = "text, or a call (function.call)") -> None:
+    if isinstance(call, NewJobObject):
+        raise TypeError(f"{mistyped(name, expected, call)}; a job is handed in by enqueue_many([job])")
+    if not (hasattr(call, "read_result") and hasattr(call, "options")):
+        raise mistyped(name, expected, call)
 
 
 def new_id() -> str:
@@ -290,7 +314,7 @@ def _called(call: JobCall[Any]) -> tuple[str, Raw, dict[str, Any]]:
 
 def _object(field: str, value: Mapping[str, Any]) -> Raw:
     if not isinstance(value, Mapping):
-        raise TypeError(f"{field}: expected an object (a dict), got {type(value).__name__}")
+        raise mistyped(field, "an object (a dict)", value)
     try:
         return Raw(encode_json(value if isinstance(value, dict) else dict(value)))
     except TypeError as error:
@@ -301,23 +325,20 @@ def _object(field: str, value: Mapping[str, Any]) -> Raw:
 
 def _ids(jobs: Iterable[HasId | str] | HasId | str) -> tuple[str, ...]:
     """The ids of these jobs, each once."""
-    named = (jobs,) if isinstance(jobs, str) or not isinstance(jobs, Iterable) else jobs
+    named = [jobs] if isinstance(jobs, str) or not isinstance(jobs, Iterable) else list(jobs)
     ids = [job if isinstance(job, str) else getattr(job, "id", None) for job in named]
     for place, job_id in enumerate(ids):
         if not isinstance(job_id, str):
-            raise TypeError(f"depends_on[{place}]: expected a job or the id of one, got one without an id")
+            what = "depends_on" if named[place] is jobs else f"depends_on[{place}]"
+            raise mistyped(what, "a job or the id of one", named[place])
     return tuple(dict.fromkeys(cast(list[str], ids)))
-
-
-def _duration(value: Duration) -> float | str:
-    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def moment(field: str, value: Moment) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, datetime):
-        raise TypeError(f"{field}: expected a datetime or RFC 3339 text, got {type(value).__name__}")
+        raise mistyped(field, "a datetime or RFC 3339 text", value)
     if value.tzinfo is None:
         raise ValueError(f"{field}: expected a datetime with a time zone, got {value.isoformat()} without")
     return value.isoformat()
@@ -329,6 +350,8 @@ def _backoff(value: BackoffLike) -> BackoffRule:
     if isinstance(value, Backoff):
         return backoff_object(value)
     if isinstance(value, int | float | str | timedelta):
-        return Fixed(delay=_duration(value))
+        return Fixed(delay=duration("backoff", value))
+    if not isinstance(value, Sequence):
+        raise mistyped("backoff", "a rule such as Exponential(), a delay, or a list of delays", value)
     delays = cast("Sequence[Duration]", value)  # mypy keeps Backoff, a tuple, among what this may be
-    return Listed(delays=tuple(_duration(delay) for delay in delays))
+    return Listed(delays=tuple(duration(f"backoff[{place}]", delay) for place, delay in enumerate(delays)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
+from beaver_actors.client.arguments import duration, flag, text
 from beaver_actors.client.new_jobs import BackoffLike, Duration, JobCall, JobOptions, asked_for
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
 from beaver_actors.core.job import OnConflict, UniqueUntil
@@ -60,9 +61,14 @@ def new_schedule(
     own = {key: given.pop(key) for key in _OWN if key in given}
     if unknown := given.keys() - ScheduleOptions.__annotations__.keys():
         raise TypeError(f"{min(unknown)}: a schedule has no such option")
-    every = own.get("every")
-    if isinstance(every, timedelta):
-        own["every"] = every.total_seconds()
+    for key, value in own.items():
+        own[key] = (
+            duration(key, value)
+            if key == "every"
+            else flag(key, value)
+            if key == "paused"
+            else text(key, value)
+        )
     expires_in = given.pop("expires_in", None)
     if isinstance(expires_in, timedelta):
         expires_in = expires_in.total_seconds()
@@ -72,4 +78,6 @@ def new_schedule(
         if getattr(job, field) is not None:
             raise TypeError(f"{field}: the jobs of a schedule have none")
     fields = {field: getattr(job, field) for field in _SHARED}
-    return NewScheduleObject(name=name, job=ScheduledJobObject(**fields, expires_in=expires_in), **own)
+    return NewScheduleObject(
+        name=text("name", name), job=ScheduledJobObject(**fields, expires_in=expires_in), **own
+    )

@@ -6,11 +6,12 @@ It also decides what to do with a refusal that may pass: wait as long as the cal
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar
 
 from msgspec import UNSET
 
+from beaver_actors.client.arguments import flag, mistyped, one_of, text, text_or_none, texts, whole
 from beaver_actors.client.core import REQUEST_BYTES_MAX
 from beaver_actors.client.errors import ProtocolError, Refused, TooLarge, refused
 from beaver_actors.client.new_jobs import Moment, NewJob, moment, new_id
@@ -29,9 +30,9 @@ from beaver_actors.client.views import (
     event_from_wire,
     read_part,
 )
-from beaver_actors.codec.wire import Ok, Request
+from beaver_actors.codec.wire import REQUESTS, Ok, Request
 from beaver_actors.codec.wire_decode import Limits
-from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX
+from beaver_actors.codec.wire_fields import ID_PATTERN, JOB_IDS_MAX, NEXT_MAX, PAGE_JOBS_MAX
 from beaver_actors.codec.wire_job_messages import (
     CancelRequest,
     DeleteRequest,
@@ -41,7 +42,7 @@ from beaver_actors.codec.wire_job_messages import (
     ListRequest,
     RetryRequest,
 )
-from beaver_actors.codec.wire_objects import EventObject, Receipt, StatusObject
+from beaver_actors.codec.wire_objects import EventFilter, EventObject, Receipt, StatusObject
 from beaver_actors.codec.wire_operation_messages import OperateRequest, OperationsRequest, StopRequest
 from beaver_actors.codec.wire_queue_messages import (
     ConfigureRequest,
@@ -64,10 +65,11 @@ from beaver_actors.codec.wire_watch_messages import HistoryRequest, PastRequest,
 from beaver_actors.codec.wire_worker_messages import WorkersRequest
 from beaver_actors.core.answers import RefusalCode
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
-from beaver_actors.core.job import DeadReason, JobState
+from beaver_actors.core.job import DEAD_REASONS, DeadReason, JobState
 from beaver_actors.core.operation import OperationWord
 
 T = TypeVar("T")
+J = TypeVar("J", bound="Handle")
 
 BATCH_JOBS_MAX: Final = Limits().batch_jobs
 BATCH_BYTES: Final = REQUEST_BYTES_MAX // 4
@@ -85,6 +87,13 @@ RETRY_SECONDS: Final = 1.0
 ChangeWord = Literal["cancel", "retry", "delete"]
 ScheduleWord = Literal["delete", "pause", "resume"]
 QueueWord = Literal["pause", "resume", "drain", "delete_queue"]
+
+
+class Handle(Protocol):
+    """A job that can be waited for."""
+
+    id: str
+    lsn: int | None
 
 
 class Question(NamedTuple, Generic[T]):
@@ -163,6 +172,7 @@ def batches(jobs: Iterable[NewJob], atomic: bool) -> Iterator[list[NewJob]]:
     Raises:
         TooLarge: they must, and are too many.
     """
+    flag("atomic", atomic)
     if atomic:
         batch = list(jobs)
         is_graph = len(batch) > BATCH_JOBS_MAX and any(job.depends_on for job in batch)
@@ -212,12 +222,14 @@ def history(job_id: str) -> Question[JobHistory]:
 def status_at(lsn: int | None, at: Moment | None) -> Question[Status]:
     """Show the status as it was."""
     when = None if at is None else moment("at", at)
+    lsn = None if lsn is None else whole("lsn", lsn, 0)
     return Question(PastRequest(id="", lsn=lsn, at=when), lambda ok: read_part(StatusObject, ok.status))
 
 
 def get_at(job_id: str, lsn: int | None, at: Moment | None) -> Question[JobInfo]:
     """Show a job as it was."""
     when = None if at is None else moment("at", at)
+    lsn = None if lsn is None else whole("lsn", lsn, 0)
     request = PastRequest(id="", lsn=lsn, at=when, job_id=checked_id(job_id))
     return Question(request, lambda ok: read_part(JobInfo, ok.job))
 
@@ -241,12 +253,18 @@ class JobFilter(TypedDict, total=False):
 
 
 def _conditions(wanted: JobFilter) -> dict[str, Any]:
-    """The fields of a request; raises ValueError if there is no such state, TypeError for another field."""
+    """The fields of a request; raises ValueError if there is no such state or reason, TypeError for another
+    field or a value of another kind."""
     fields: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     if unknown := fields.keys() - JobFilter.__annotations__.keys():
         raise TypeError(f"{min(unknown)}: expected one of {', '.join(JobFilter.__annotations__)}")
+    for name in ("queue", "kind", "tag", "error_type"):
+        if name in fields:
+            text(name, fields[name])
     if "state" in fields:
-        fields["state"] = JobState(fields["state"])
+        fields["state"] = JobState(one_of("state", fields["state"], tuple(JobState)))
+    if "reason" in fields:
+        one_of("reason", fields["reason"], DEAD_REASONS)
     for name in ("created_after", "created_before", "finished_after", "finished_before"):
         if name in fields:
             fields[name] = moment(name, fields[name])
@@ -257,9 +275,12 @@ def first_page(wanted: JobFilter, limit: int | None, page_size: int) -> ListRequ
     """What asks for the newest jobs that fit; `page` reads the answer, and `after` asks for the next ones.
 
     Raises:
-        ValueError: there is no such state.
+        ValueError: there is no such state, or nothing is asked for.
+        TypeError: there is no such condition, or a value of another kind.
     """
-    size = page_size if limit is None else max(1, min(page_size, limit))
+    size = whole("page_size", page_size, 1, PAGE_JOBS_MAX)
+    if limit is not None:
+        size = min(size, whole("limit", limit, 1))
     return ListRequest(id="", limit=size, **_conditions(wanted))
 
 
@@ -301,6 +322,43 @@ def _operation(ok: Ok) -> OperationInfo:
     return ok.operation
 
 
+def event_filter(
+    kind: str | None, queue: str | None, job_ids: Iterable[str] | None, events: Iterable[str] | None
+) -> EventFilter | None:
+    """Which events are wanted; None for all. Raises TypeError for what cannot be a filter."""
+    if kind is None and queue is None and job_ids is None and events is None:
+        return None
+    return EventFilter(
+        kind=text_or_none("kind", kind),
+        queue=text_or_none("queue", queue),
+        job_ids=None if job_ids is None else texts("job_ids", job_ids),
+        events=None if events is None else texts("events", events),
+    )
+
+
+def anything(request: Request) -> Question[Ok]:
+    """Ask what there is a message for."""
+    if not isinstance(request, REQUESTS):
+        expected = "a message of beaver_actors.codec.wire, such as StatusRequest(id='')"
+        raise mistyped("request", expected, request)
+    return Question(request, lambda ok: ok)
+
+
+def waited_for(jobs: Iterable[J]) -> tuple[J, ...]:
+    """The handles of a list.
+
+    Raises:
+        TypeError: one is none.
+    """
+    if isinstance(jobs, str | Mapping) or not isinstance(jobs, Iterable):
+        raise mistyped("jobs", "a list of handles, as enqueue returns them", jobs)
+    handles = tuple(jobs)
+    for place, job in enumerate(handles):
+        if not (hasattr(job, "id") and hasattr(job, "lsn")):
+            raise mistyped(f"jobs[{place}]", "a handle, as enqueue and client.job(id) return them", job)
+    return handles
+
+
 def page(request: ListRequest) -> Question[Page]:
     """Show some jobs."""
 
@@ -324,7 +382,7 @@ def workers() -> Question[tuple[WorkerInfo, ...]]:
 
 def schedules(name: str | None, next_times: int) -> Question[tuple[ScheduleInfo, ...]]:
     """Show all schedules, or one, each with so many of its next times."""
-    request = SchedulesRequest(id="", name=name, next=next_times)
+    request = SchedulesRequest(id="", name=name, next=whole("next", next_times, 0, NEXT_MAX))
     return Question(request, lambda ok: read_part(tuple[ScheduleInfo, ...], ok.schedules))
 
 
@@ -340,7 +398,7 @@ def schedule_change(word: ScheduleWord, name: str) -> Question[Change]:
         "pause": PauseScheduleRequest,
         "resume": ResumeScheduleRequest,
     }
-    return Question(requests[word](id="", name=name), lambda ok: _changes(ok)[0])
+    return Question(requests[word](id="", name=text("name", name)), lambda ok: _changes(ok)[0])
 
 
 def trigger_schedule(name: str, job_id: str) -> Question[Accepted]:
@@ -353,7 +411,7 @@ def trigger_schedule(name: str, job_id: str) -> Question[Accepted]:
         # Its `job_enqueued` comes before the `schedule_fired` that tells of it.
         return Accepted(receipt.id, receipt.duplicate, None if receipt.duplicate else ok.lsn)
 
-    return Question(TriggerScheduleRequest(id="", name=name, job_id=job_id), read)
+    return Question(TriggerScheduleRequest(id="", name=text("name", name), job_id=job_id), read)
 
 
 def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple[Change, ...]]]:
@@ -363,9 +421,10 @@ def changes(word: ChangeWord, job_ids: Iterable[str]) -> Iterator[Question[tuple
         "retry": RetryRequest,
         "delete": DeleteRequest,
     }
-    ids = [checked_id(job_id) for job_id in ([job_ids] if isinstance(job_ids, str) else job_ids)]
+    ids = texts("job_ids", [job_ids] if isinstance(job_ids, str) else job_ids)
+    ids = tuple(checked_id(job_id, f"job_ids[{place}]") for place, job_id in enumerate(ids))
     for start in range(0, len(ids), JOB_IDS_MAX):
-        yield Question(requests[word](id="", job_ids=ids[start : start + JOB_IDS_MAX]), _changes)
+        yield Question(requests[word](id="", job_ids=list(ids[start : start + JOB_IDS_MAX])), _changes)
 
 
 def queue_change(word: QueueWord, queue: str) -> Question[Change]:
@@ -376,12 +435,12 @@ def queue_change(word: QueueWord, queue: str) -> Question[Change]:
         "drain": DrainRequest,
         "delete_queue": DeleteQueueRequest,
     }
-    return Question(requests[word](id="", queue=queue), lambda ok: _changes(ok)[0])
+    return Question(requests[word](id="", queue=text("queue", queue)), lambda ok: _changes(ok)[0])
 
 
 def configure(queue: str, options: QueueOptions) -> Question[Change]:
     """Set rules of a queue."""
-    request = ConfigureRequest(id="", queue=queue, rules=rules_fields(options))
+    request = ConfigureRequest(id="", queue=text("queue", queue), rules=rules_fields(options))
     return Question(request, lambda ok: _changes(ok)[0])
 
 
@@ -395,6 +454,7 @@ def move(
             raise ProtocolError("the server did not say how many jobs it has moved")
         return ok.moved, ok.next
 
+    text("queue", queue), text("to", to), text_or_none("kind", kind), text_or_none("tag", tag)
     return Question(MoveRequest(id="", queue=queue, to=to, kind=kind, tag=tag, after=after), read)
 
 
@@ -402,11 +462,12 @@ def checked_id(job_id: str, name: str = "job_id") -> str:
     """Returns the id.
 
     Raises:
+        TypeError: it is no text.
         BadRequest: no job can have it.
     """
-    if not isinstance(job_id, str) or not re.fullmatch(ID_PATTERN, job_id):
+    if not re.fullmatch(ID_PATTERN, text(name, job_id)):
         expected = "1 to 200 visible ASCII characters"
-        raise refused("bad_request", f"{name}: expected {expected}, got {str(job_id)[:60]!r}")
+        raise refused("bad_request", f"{name}: expected {expected}, got {job_id[:60]!r}")
     return job_id
 
 

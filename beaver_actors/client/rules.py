@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
+from beaver_actors.client.arguments import duration, mistyped, whole
 from beaver_actors.client.errors import refused
 from beaver_actors.client.new_jobs import Duration
 from beaver_actors.codec.wire_queue_objects import RateObject, RulesFields
@@ -35,19 +35,23 @@ def rules_fields(options: QueueOptions) -> RulesFields:
     """What a request carries. What is left out stays as it is.
 
     Raises:
-        BadRequest: a rate or a duration that nobody can read.
+        BadRequest: a rate that nobody can read.
+        TypeError: there is no such rule, or it has a value of another kind.
     """
     fields = RulesFields()
+    if unknown := options.keys() - QueueOptions.__annotations__.keys():
+        raise TypeError(f"{min(unknown)}: expected one of {', '.join(QueueOptions.__annotations__)}")
     for name in ("jobs_max", "concurrency", "key_concurrency"):
         if name in options:
-            setattr(fields, name, options[name])
+            number: Any = options[name]
+            setattr(fields, name, None if number is None else whole(name, number))
     if "rate" in options:
         fields.rate = _rate(options["rate"], "rate")
     if "key_rate" in options:
         fields.key_rate = _rate(options["key_rate"], "key_rate")
     if "ageing" in options:
         ageing = options["ageing"]
-        fields.ageing = ageing.total_seconds() if isinstance(ageing, timedelta) else ageing
+        fields.ageing = None if ageing is None else duration("ageing", ageing)
     return fields
 
 
@@ -62,8 +66,10 @@ def parse_rate(text: str) -> RateObject:
 
 
 def _rate(rate: RateLike | None, name: str) -> RateObject | None:
-    if not isinstance(rate, str):
+    if rate is None or isinstance(rate, RateObject):
         return rate
+    if not isinstance(rate, str):
+        raise mistyped(name, 'text such as "100/1m", a RateObject, or None', rate)
     try:
         return parse_rate(rate)
     except ValueError as error:

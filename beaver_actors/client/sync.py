@@ -10,11 +10,12 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from beaver_actors.client.address import DEFAULT_URL, check_token, parse_url
-from beaver_actors.client.core import SUBPROTOCOLS
+from beaver_actors.client.address import DEFAULT_URL
+from beaver_actors.client.arguments import seconds
 from beaver_actors.client.graphs import Graph, chain, group, when_all
 from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.new_jobs import new_job
+from beaver_actors.client.options import checked
 from beaver_actors.client.sync_client import Client, Job
 from beaver_actors.client.sync_opening import Opener
 from beaver_actors.client.sync_transport import Transport
@@ -56,9 +57,23 @@ def connect(
 
     Raises:
         ConnectFailed: there is no connection; says why.
-        ValueError: the URL is none.
+        TypeError, ValueError: an argument cannot be; the text names it.
     """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], check_token(token), tls, connect_deadline)
+    options = checked(
+        url,
+        token=token,
+        reconnect=reconnect,
+        connect_deadline=connect_deadline,
+        patience=patience,
+        form=form,
+        tls=tls,
+        on_enqueue=on_enqueue,
+    )
+    if timeout is not None:
+        seconds("timeout", timeout, zero=False)
+    opener = Opener(
+        options.address, options.subprotocol, options.token, options.tls, options.connect_deadline
+    )
     transport = Transport(form, opener, reconnect)
     transport.start()
-    return Client(transport, timeout, patience, on_enqueue)
+    return Client(transport, timeout, patience, options.on_enqueue)

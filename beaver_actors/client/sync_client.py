@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, Unpack, overload
 
 from beaver_actors.client import questions
+from beaver_actors.client.arguments import function_or_none, mistyped, seconds
 from beaver_actors.client.chance import draw
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
@@ -129,7 +130,10 @@ class Client:
 
         Raises:
             ValueError: several come last.
+            TypeError: it is no graph.
         """
+        if not isinstance(graph, Graph):
+            raise mistyped("graph", "a graph, made by chain, group or when_all", graph)
         last = graph.last
         handles = self.enqueue_many(graph.jobs)
         return handles[graph.jobs.index(last)]
@@ -245,6 +249,9 @@ class Client:
             NotFound: there is none, or a hundred others have ended since.
             TimeoutError: it runs still; it goes on, and can be waited for again.
         """
+        function_or_none("on_update", on_update)
+        if timeout is not None:
+            seconds("timeout", timeout)
         waited = 0.0
         while True:
             operation = self.operation(operation_id)
@@ -322,12 +329,13 @@ class Client:
         Raises:
             TimeoutError: not all are finished by then.
         """
-        waited = tuple(jobs)
+        waited = questions.waited_for(jobs)
+        function_or_none("on_update", on_update)
         lsns = {job.id: job.lsn for job in waited}
         ended: dict[str, FinishedJob] = {}
         news: queues.SimpleQueue[FinishedJob | ClientError] = queues.SimpleQueue()
         wishes = [Wish(job_id, lsn, news.put) for job_id, lsn in lsns.items()]
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + seconds("timeout", timeout)
         self._transport.check_process()
         try:
             with self._transport.lock:
@@ -356,7 +364,7 @@ class Client:
         Args:
             request: a message of `codec.wire`; its `id` is filled in.
         """
-        return self._ask(Question(request, lambda ok: ok))
+        return self._ask(questions.anything(request))
 
     def _enqueue(self, jobs: Sequence[NewJob[R]]) -> Sequence[Job[R]]:
         tell(self._on_enqueue, jobs)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
 from beaver_actors.client import questions
+from beaver_actors.client.arguments import text
 from beaver_actors.client.new_jobs import JobCall, new_id
 from beaver_actors.client.new_schedules import ScheduleOptions, new_schedule
 from beaver_actors.client.questions import Accepted, Question
@@ -38,7 +39,7 @@ class Schedules(Generic[J]):
 
     def get(self, name: str, *, next: int = 5) -> ScheduleInfo:  # noqa: A002  # the field's name
         """One schedule with its next times, up to 100. Raises NotFound if there is none."""
-        return self._ask(questions.schedules(name, next))[0]
+        return self._ask(questions.schedules(text("name", name), next))[0]
 
     def set(
         self,

@@ -12,11 +12,11 @@ from typing import Final
 
 import trio
 
-from beaver_actors.client.address import DEFAULT_URL, check_token, parse_url
+from beaver_actors.client.address import DEFAULT_URL
 from beaver_actors.client.async_client import Client
-from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.opening import Opener
+from beaver_actors.client.options import checked
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.codec.wire_decode import Form
 
@@ -54,9 +54,21 @@ async def connect(
 
     Raises:
         ConnectFailed: there is no connection; says why.
-        ValueError: the URL is none.
+        TypeError, ValueError: an argument cannot be; the text names it.
     """
-    opener = Opener(parse_url(url), SUBPROTOCOLS[form], check_token(token), tls, connect_deadline)
+    options = checked(
+        url,
+        token=token,
+        reconnect=reconnect,
+        connect_deadline=connect_deadline,
+        patience=patience,
+        form=form,
+        tls=tls,
+        on_enqueue=on_enqueue,
+    )
+    opener = Opener(
+        options.address, options.subprotocol, options.token, options.tls, options.connect_deadline
+    )
     connection = await opener.open()
     transport = Transport(form, opener, reconnect)
     failure: BaseException | None = None
@@ -64,7 +76,7 @@ async def connect(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.run, connection)
             try:
-                yield Client(transport, patience, on_enqueue)
+                yield Client(transport, patience, options.on_enqueue)
             except BaseException as error:  # noqa: BLE001  # raised again below, not in a group
                 failure = error
             await transport.close()
