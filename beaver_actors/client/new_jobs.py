@@ -245,9 +245,8 @@ def new_job(
         given["tags"] = texts("tags", tags)
     if meta is not None:
         given["meta"] = _object("meta", meta)
-    job: NewJob[Any] = NewJob(
-        kind=kind, args=args_text, id=new_id() if id is None else text("id", id), **given
-    )
+    job_id = new_id() if id is None else text("id", id)
+    job: NewJob[Any] = NewJob(kind=kind, args=args_text, id=job_id, **given)
     job.__dict__.update(read_result=read, named_by_user=id is not None)
     return job
 
