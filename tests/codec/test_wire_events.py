@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from beaver_actors.codec.wire_decode import decode_reply
 from beaver_actors.codec.wire_events import event_json, event_object, event_push, events_push
-from beaver_actors.codec.wire_objects import WantedObject
+from beaver_actors.codec.wire_objects import EventObject, WantedObject
 from beaver_actors.codec.wire_watch_messages import EventPush, EventsPush
 from beaver_actors.core.facts import (
     EVENT_NAMES,
@@ -165,3 +168,36 @@ def test_any_event_can_be_pushed_alone_or_in_a_batch(lsn: int, fact: Fact) -> No
     for event in batch.events:
         assert event.lsn == alone.lsn == lsn
         assert all(getattr(event, name) == getattr(alone, name) for name in event.__struct_fields__)
+
+
+def rows_of_events() -> list[tuple[str, str]]:
+    """The table of events in the documents: each name with the text of its fields."""
+    prose = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    table = prose.split("| event | fields besides")[1].split("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    return [(name, fields) for names, fields in rows for name in re.findall(r"`(\w+)`", names)]
+
+
+def test_the_documents_have_each_event_once() -> None:
+    """By comparing names: none is missing, none stands there twice, none is invented."""
+    assert sorted(name for name, _ in rows_of_events()) == sorted(EVENT_NAMES.values())
+
+
+@given(facts())
+def test_the_documents_name_every_field_of_an_event(fact: Fact) -> None:
+    """By random facts, with all that they can have."""
+    told = set(re.findall(r"`(\w+)`", dict(rows_of_events())[EVENT_NAMES[type(fact)]]))
+    told |= {"lsn", "event", "at", "job_id"}
+    assert set(json.loads(event_json(1, fact))) <= told
+
+
+@pytest.mark.parametrize("name", sorted(EVENT_NAMES.values()))
+def test_the_documents_name_no_field_that_an_event_has_not(name: str) -> None:
+    """By the descriptions of the schema, where each field says which events have it."""
+    told = set(re.findall(r"`(\w+)`", dict(rows_of_events())[name])) & set(EventObject.__struct_fields__)
+    hints = get_type_hints(EventObject, include_extras=True)
+    for field in told - {"job_id", "fence", "error"}:
+        if field == "queue" and name.startswith("queue_"):
+            continue
+        description = str(get_args(hints[field])[1].description)
+        assert name in description or ("operation_…" in description and name.startswith("operation_")), field
