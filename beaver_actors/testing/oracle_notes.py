@@ -172,8 +172,8 @@ class Notes:
     """For each queue what was set for it, and the LSN from which on that holds."""
     sweeps: dict[str, Sweep] = field(default_factory=dict)
     """Operations on many jobs, by their ids."""
-    replacing: set[str] = field(default_factory=set)
-    """Unique keys of jobs that were to replace others."""
+    _replacing: set[str] = field(default_factory=set)
+    """Unique keys of jobs that were sent to replace others."""
     fences: dict[int, str] = field(default_factory=dict)
     """The job that ran under each."""
     lives: int = 0
@@ -184,6 +184,12 @@ class Notes:
     teller: str = "nobody"
     ceiling: int | None = None
     """After a failed sync: nobody must hear of a higher LSN in this life."""
+
+    @property
+    def replacing(self) -> set[str]:
+        """Unique keys that some job, sent or of a schedule, would take from others."""
+        plans = [plan for plan in self.schedules.values() if plan.on_conflict == "replace"]
+        return self._replacing | {plan.unique.key for plan in plans if plan.unique is not None}
 
     def known(self, job_id: str, what: str) -> Known:
         """The note of a job that must have been sent before this is told of it."""
@@ -229,7 +235,7 @@ class Notes:
             if job.extras is not None and job.extras.depends_on:
                 known.rules.add(job.extras.on_parent_failure)
             if unique is not None and job.on_conflict == "replace":
-                self.replacing.add(unique.key)
+                self._replacing.add(unique.key)
             known.sent += 1
             known.open += 1
             if (job.terms, job.args) not in known.contents:
@@ -251,7 +257,7 @@ def job_of_schedule(plans: Mapping[str, Plan], job_id: str) -> Known | None:
         return None
     if nominal_ms % plan.every_ms or fire_id(name, nominal_ms) != job_id:
         return None
-    known = Known(contents=[(plan.terms, plan.args)], sent=1, open=1, unique={None})
+    known = Known(contents=[(plan.terms, plan.args)], sent=1, open=1, unique={plan.unique})
     if plan.overlap == "cancel_old":
         known.asked.add("cancel")  # by its schedule, at any time
     return known

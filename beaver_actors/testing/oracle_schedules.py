@@ -21,7 +21,12 @@ LATE_MS = 60_000
 
 def sent_job(plan: Plan) -> dict[str, Any]:
     """The same, in the words of the wire, as far as they tell jobs apart."""
-    return {"kind": plan.terms.kind, "args": json.loads(plan.args), "queue": plan.terms.queue}
+    job = {"kind": plan.terms.kind, "args": json.loads(plan.args), "queue": plan.terms.queue}
+    if plan.unique is not None:
+        job["unique_key"] = plan.unique.key
+    if plan.expires_in_ms is not None:
+        job["expires_at"] = "some time after it came"
+    return job
 
 
 def check_schedules(notes: Notes, state: State) -> None:

@@ -205,6 +205,8 @@ class Scenario:
         self.trace.note("end", state.lsn, trio.current_time())
 
 
+KEYED = {"unique_key": "k", "concurrency_key": "k"}
+"""Keys that jobs which programs send have, too."""
 SCHEDULE_SEEDS = 1 << 40
 """Schedules are drawn for themselves: seeds without one bring what they always brought."""
 
@@ -234,6 +236,7 @@ def _with_schedule(config: Config, random: Random) -> Config:
         "catch_up": random.choice(CATCH_UP),
         "overlap": random.choice(OVERLAP),
     }
+    schedule |= random.choice(({}, {}, KEYED, KEYED | {"on_conflict": "replace"}, {"expires_in": 20}))
     return msgspec.structs.replace(config, schedules={"told": schedule})
 
 
