@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import trio
 
-from beaver_actors.client import connect
+from beaver_actors.client import Client, Job, connect, sync
+from beaver_actors.client.async_schedules import Schedules
 from tests.client.real import server
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
@@ -40,3 +41,18 @@ async def test_the_examples_of_the_client_page_run(tmp_path: Path) -> None:
                 await eval(code, names)
             else:
                 await trio.to_thread.run_sync(exec, code, names)
+
+
+def test_the_page_shows_every_method_in_its_table_and_in_an_example() -> None:
+    """By the names of the classes: what is added to a client is not forgotten, and nothing is invented."""
+    table = PAGE.read_text().split("## All methods")[1].split("\n## ")[0]
+    named = {name.removeprefix("schedules.") for name in re.findall(r"`([a-z_.]+)`", table)}
+    public = {
+        name
+        for kind in (Client, Job, Schedules, sync.Client)
+        for name in dir(kind)
+        if not name.startswith("_")
+    }
+    assert named == public - {"schedules"}
+    shown = set(re.findall(r"\.([a-z_]+)\(", "".join(BLOCKS)))
+    assert public - shown == {"schedules", "close"}
