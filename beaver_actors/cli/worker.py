@@ -4,6 +4,7 @@ settings."""
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -106,9 +107,14 @@ def worker(
         executor = Executor(app, threads=max(40, 2 * concurrency), processes=concurrency)
     except AppError as error:
         raise Failure(Exit.USAGE, str(error)) from error
-    line(f"worker for {server.url}: {many(len(executor.kinds), 'kind')}, {concurrency} at a time")
+
+    def welcome() -> None:
+        # A worker whose starter has gone away, or whose output cannot be written, goes on working.
+        with suppress(BrokenPipeError, Failure):
+            line(f"worker for {server.url}: {many(len(executor.kinds), 'kind')}, {concurrency} at a time")
+
     with telling_of_the_server():
-        unreported = trio.run(partial(run_worker, settings, executor))
+        unreported = trio.run(partial(run_worker, settings, executor, welcome=welcome))
     if unreported:
         raise Failure(
             Exit.ERROR,

@@ -172,8 +172,8 @@ def new_job(
             its args and options.
         args: named arguments for the handler; JSON values, and what has a customary text form (datetime,
             UUID, Decimal). A call brings its own.
-        id: 1 to 200 visible ASCII characters; a UUIDv7 if not given. Enqueuing the same job under the same id
-            again changes nothing; a different job under it is refused.
+        id: 1 to 200 printable ASCII characters without spaces; a UUIDv7 if not given. Enqueuing the same job
+            under the same id again changes nothing; a different job under it is refused.
         queue: its name; "default" if not given.
         priority: -100 to 100, larger runs first; 0 if not given.
         delay: not before this much later. At most one of `delay` and `run_at` is given.

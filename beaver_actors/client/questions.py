@@ -466,7 +466,7 @@ def checked_id(job_id: str, name: str = "job_id") -> str:
         BadRequest: no job can have it.
     """
     if not re.fullmatch(ID_PATTERN, text(name, job_id)):
-        expected = "1 to 200 visible ASCII characters"
+        expected = "1 to 200 printable ASCII characters without spaces"
         raise refused("bad_request", f"{name}: expected {expected}, got {job_id[:60]!r}")
     return job_id
 

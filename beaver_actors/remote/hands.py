@@ -44,15 +44,22 @@ class Hands:
         count: jobs at a time.
         tell: takes outcomes and progress.
         failed: told of an error of ours under a job.
+        welcome: called when the server has taken the worker in, the first time.
     """
 
     def __init__(
-        self, executor: Executor, count: int, tell: Tell, failed: Callable[[Exception], None]
+        self,
+        executor: Executor,
+        count: int,
+        tell: Tell,
+        failed: Callable[[Exception], None],
+        welcome: Callable[[], None] = lambda: None,
     ) -> None:
         self._executor = executor
         self._count = count
         self._tell = tell
         self._failed = failed
+        self._welcome = welcome
         self._waiting: deque[LeasedJob] = deque()
         self._came = trio.lowlevel.ParkingLot()
         self._quiet = trio.lowlevel.ParkingLot()
@@ -103,6 +110,7 @@ class Hands:
             self._limited = True
             limited = Limits(limits.result_bytes, limits.error_message_chars, limits.traceback_chars)
             self._executor.keep_to(limited)
+            self._welcome()
 
     def leased(self, jobs: list[LeasedJobObject]) -> None:
         self._waiting.extend(map(leased_job, jobs))

@@ -81,6 +81,7 @@ async def run_worker(
     *,
     orders: WorkerOrders | None = None,
     worker_id: str | None = None,
+    welcome: Callable[[], None] = lambda: None,
 ) -> int:
     """Work until told to stop.
 
@@ -89,6 +90,7 @@ async def run_worker(
         executor: holds the jobs' code; not running yet.
         orders: who embeds the worker stops it with these; without them, SIGINT and SIGTERM do.
         worker_id: made up if not given.
+        welcome: called when the server has taken the worker in, the first time.
 
     Returns:
         How many outcomes the server has not confirmed; 0 in a sane world.
@@ -109,7 +111,7 @@ async def run_worker(
         os.getpid(),
         __version__,
     )
-    worker = _Worker(settings, executor, opener, registration)
+    worker = _Worker(settings, executor, opener, registration, welcome)
     async with trio.open_nursery() as nursery:
         if orders is None:
             orders = WorkerOrders()
@@ -127,12 +129,17 @@ class _Worker:
     """The parts of one worker and their order."""
 
     def __init__(
-        self, settings: WorkerSettings, executor: Executor, opener: Opener, registration: Registration
+        self,
+        settings: WorkerSettings,
+        executor: Executor,
+        opener: Opener,
+        registration: Registration,
+        welcome: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._ended = trio.Event()
         self._reason: BaseException | None = None
-        self.hands = Hands(executor, settings.concurrency, self, _note)
+        self.hands = Hands(executor, settings.concurrency, self, _note, welcome)
         token = trio.lowlevel.current_trio_token()
         self.uplink = Uplink(opener, registration, self.hands, token, self._uplink_ended)
 

@@ -81,6 +81,7 @@ class Uplink:
         """When the server last spoke to this worker, which it knows; Trio's time."""
         self._own: Loop | None = None
         self._link: Link | None = None
+        self._has_been_there = False
         self._patience = trio.CancelScope()
         """Around whatever waits for a connection, or on one."""
         self._give_up = inf
@@ -164,6 +165,7 @@ class Uplink:
                 await trio.sleep(pause)
                 connection = await self._connect(quietly=failures > 0)
                 if connection is not None:
+                    self._has_been_there = True
                     self._link = Link(connection, self.ledger)
                     error = await self._link.run()
             self._link = None
@@ -178,7 +180,9 @@ class Uplink:
         try:
             return await self._opener.open()
         except ConnectFailed as error:
-            if not error.transient:
+            # A page in place of a WebSocket may be a proxy's that passes; at the first try it is a wrong URL.
+            is_another = not self._has_been_there and error.status is not None and error.status < 400
+            if not error.transient or is_another:
                 raise
             if not quietly:
                 log.warning("%s; trying again", error)

@@ -13,7 +13,7 @@ from typing import Final
 from beaver_actors.codec.wire_answers import explanation_object, job_object, page, receipts, status_object
 from beaver_actors.codec.wire_commands import CommandRequest, to_command
 from beaver_actors.codec.wire_decode import decode_jobs, list_request
-from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_errors import WireError, shorten
 from beaver_actors.codec.wire_job_messages import ExplainRequest, GetRequest
 from beaver_actors.codec.wire_jobs import new_jobs
 from beaver_actors.codec.wire_watch_messages import StatusRequest
@@ -151,6 +151,9 @@ class _Api:
 
     async def status(self, request: Request) -> Response:
         """GET the status."""
+        for name in request.query:
+            refused = Refused("bad_request", f"{shorten(name)}: unknown parameter; there are none")
+            return refused_response(self._service, refused)
         answer = await self._ask(StatusRequest(id=""))
         if isinstance(answer, Refused):
             return refused_response(self._service, answer)

@@ -99,6 +99,15 @@ def test_one_job_over_http_is_not_numbered(shared_server: Server) -> None:
             assert message.endswith('or null for no limit, got "none"')
 
 
+def test_the_status_over_http_knows_no_parameters(shared_server: Server) -> None:
+    """By example: one that is ignored would be taken for one that works."""
+    url = shared_server.url.replace("ws://", "http://") + "/api/v1/status"
+    with pytest.raises(HTTPError) as raised:
+        urlopen(f"{url}?x=1", timeout=END_SECONDS)
+    assert raised.value.code == 400
+    assert "x: unknown parameter" in raised.value.read().decode()
+
+
 @pytest.mark.parametrize("token", ["a\nsecret", "secret\x1b", "secret\udcff"])
 def test_a_token_that_no_header_can_carry_is_not_shown(token: str) -> None:
     """By example: the variable is named, the token is not."""

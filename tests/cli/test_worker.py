@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -13,6 +16,7 @@ from beaver_actors.cli.workers import workers_table
 from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from tests.cli.command import command
+from tests.cli.server import COMMAND, END_SECONDS, Server
 
 
 @pytest.mark.parametrize(
@@ -60,3 +64,33 @@ def test_the_list_of_workers_says_what_each_does() -> None:
     text = captured.get()
     for part in ("host:1:ab", "suspect", "9", "16", "mail=2, default", "1.2.3", "42 s ago"):
         assert part in text
+
+
+class _NoBeaver(BaseHTTPRequestHandler):
+    """Some other server, which has a page for every path."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name in the library
+        pass
+
+
+@pytest.mark.process
+def test_a_worker_says_that_it_works_when_it_does(shared_server: Server) -> None:
+    """By example: at a server that takes it in; nothing of the sort, and an end, at one that is another."""
+    line = [*COMMAND, "worker", "--log-format", "json", "--url"]
+    process = subprocess.Popen([*line, shared_server.url], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(f"worker for {shared_server.url}: ")
+    process.terminate()
+    process.communicate(timeout=END_SECONDS)
+    assert process.returncode == 0
+    with HTTPServer(("127.0.0.1", 0), _NoBeaver) as other:
+        Thread(target=other.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{other.server_port}"
+        ended = command("worker", "--log-format", "json", "--url", url)
+        other.shutdown()
+    assert (ended.code, ended.out) == (Exit.NOT_CONNECTED, "")
+    assert "opens no WebSocket (HTTP 200)" in ended.err

@@ -253,7 +253,9 @@ async def test_a_refusal_names_the_field(connect: Connect) -> None:
         assert raised.value.code == "bad_request"
         with pytest.raises(NotFound):
             await client.get("nobody")
-        with pytest.raises(BadRequest, match="job_id: expected 1 to 200 visible ASCII characters"):
+        with pytest.raises(
+            BadRequest, match="job_id: expected 1 to 200 printable ASCII characters without spaces"
+        ):
             client.job("with space")
 
 
