@@ -22,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest of the marker."""
-    config.addinivalue_line("markers", "beaver(inline=False): how the `beaver` fixture runs jobs")
+    marks = "beaver(inline=False, schedules=False): how the `beaver` fixture runs jobs, and when"
+    config.addinivalue_line("markers", marks)
 
 
 @pytest.fixture(name="beaver_app")

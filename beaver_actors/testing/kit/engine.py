@@ -10,12 +10,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from beaver_actors.almanac.timing import due_times, next_times
 from beaver_actors.codec.wire_past import PastReply, Wish
 from beaver_actors.core.answers import Answer, Recovered
 from beaver_actors.core.carry import carry_out
-from beaver_actors.core.commands import Command, Policy, Recover
+from beaver_actors.core.commands import Command, Fire, Policy, Recover
 from beaver_actors.core.decide import decide
 from beaver_actors.core.facts import Fact
+from beaver_actors.core.fires import CATCH_UP_MAX
 from beaver_actors.core.state import State, advance
 from beaver_actors.journal.past_replies import past_reply
 from beaver_actors.journal.recovery import open_journal
@@ -63,6 +65,20 @@ class Engine:
             for listener in tuple(self.listeners):
                 listener()
         return answer
+
+    def fire_due(self) -> int | None:
+        """Bring the jobs of schedules whose times have come, as the server's scheduler does; returns when the
+        next one comes, milliseconds UTC, None for never."""
+        ahead: list[int] = []
+        for schedule in list(self._state.schedules.values()):
+            if schedule.paused:
+                continue
+            plan, now_ms = schedule.plan, self.now_ms
+            times_ms, earlier = due_times(plan, schedule.through_ms, now_ms, CATCH_UP_MAX + 1)
+            if times_ms:
+                self.do(Fire(schedule.name, schedule.revision, times_ms, now_ms, earlier))
+            ahead += next_times(plan, max(schedule.through_ms, now_ms))
+        return min(ahead, default=None)
 
     def look_back(self, wish: Wish) -> PastReply:
         """Answer a question about the past."""

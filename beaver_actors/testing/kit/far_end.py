@@ -20,6 +20,12 @@ from beaver_actors.codec.wire_events import event_json, events_push
 from beaver_actors.codec.wire_job_messages import EnqueueRequest
 from beaver_actors.codec.wire_jobs import Defaults
 from beaver_actors.codec.wire_past import past_ok, to_wish
+from beaver_actors.codec.wire_schedule_messages import (
+    ScheduleRequest,
+    SchedulesRequest,
+    TriggerScheduleRequest,
+)
+from beaver_actors.codec.wire_schedules import NextTimes, schedules_ok, to_schedule_command
 from beaver_actors.codec.wire_watch import WatchEvents, WatchStatus, to_watch
 from beaver_actors.codec.wire_watch_messages import (
     HistoryRequest,
@@ -28,7 +34,8 @@ from beaver_actors.codec.wire_watch_messages import (
     SubscribeRequest,
     UnsubscribeRequest,
 )
-from beaver_actors.core.answers import Status
+from beaver_actors.codec.wire_worker_messages import WorkerRequest, WorkersRequest
+from beaver_actors.core.answers import Schedules, Status
 from beaver_actors.core.commands import Count
 from beaver_actors.core.facts import Fact, JobFact
 from beaver_actors.testing.kit.engine import Engine
@@ -65,6 +72,7 @@ class FarEnd:
         self._send = send
         self._enqueued = enqueued
         self._ids = JobIds(lambda: engine.now_ms, lambda bits: 0)
+        self._next_times = NextTimes()
         self._watches: dict[str, _Watch] = {}
         self._watched = 0
 
@@ -80,7 +88,7 @@ class FarEnd:
                 self._send(encode(Ok(re=request.id), form))
             else:
                 self._send(encode(self._answer(request), form))
-                if isinstance(request, EnqueueRequest):
+                if isinstance(request, EnqueueRequest | TriggerScheduleRequest):
                     self._enqueued()
         except WireError as error:
             told = Error(re=error.request_id, code=error.code, message=error.message)
@@ -107,10 +115,21 @@ class FarEnd:
     def _answer(self, request: Request) -> Ok | Error:
         if isinstance(request, HistoryRequest | PastRequest):
             return past_ok(request.id, self._engine.look_back(to_wish(request)))
+        if isinstance(request, ScheduleRequest):
+            return self._about_schedules(request)
+        if isinstance(request, WorkerRequest | WorkersRequest):
+            return Error(re=request.id, code="unsupported", message="a test kit has no workers but itself")
         command = to_command(request, self._ids, Limits(), self._defaults)  # type: ignore[arg-type]  # as sessions do
         answer = self._engine.do(command)
         if isinstance(answer, Status):
             return status_reply(request.id, answer, self._node, self._engine.now_ms)
+        return reply(request.id, answer)
+
+    def _about_schedules(self, request: ScheduleRequest) -> Ok | Error:
+        now_ms = self._engine.now_ms
+        answer = self._engine.do(to_schedule_command(request, now_ms, self._ids, Limits(), self._defaults))
+        if isinstance(request, SchedulesRequest) and isinstance(answer, Schedules):
+            return schedules_ok(request, answer, now_ms, self._next_times)
         return reply(request.id, answer)
 
     def _subscribe(self, request: SubscribeRequest, form: Form) -> None:

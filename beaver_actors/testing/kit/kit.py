@@ -16,6 +16,7 @@ from beaver_actors.client.middleware import OnEnqueue
 from beaver_actors.client.views import JobInfo
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_jobs import Defaults
+from beaver_actors.config import Config
 from beaver_actors.core.answers import Leased, LeasedJob, Ticked
 from beaver_actors.core.commands import Finish, Lease, NewJob, Policy, Progress, Report, Tick
 from beaver_actors.core.durations import parse_duration_ms
@@ -24,6 +25,7 @@ from beaver_actors.core.outcome import Outcome, Succeeded
 from beaver_actors.execute.app import App, JobCall, JobFunction
 from beaver_actors.execute.children import children_of
 from beaver_actors.execute.loading import load_app, with_demo
+from beaver_actors.node.settings import declared
 from beaver_actors.testing.kit.attempts import Running
 from beaver_actors.testing.kit.clients import Line, SyncClient, async_client_on
 from beaver_actors.testing.kit.crashes import Crash, Killer, die_by_exception, killed_in_a_fork
@@ -57,6 +59,8 @@ class Kit:
         inline: True runs each job when it is enqueued, and each that falls due when time is moved; else jobs
             wait until they are told to run.
         now: what the clock says in the beginning; the real time if not given.
+        schedules: whether the schedules that the app declares are there. Those that a client sets are in any
+            case: as the clock moves, each of their times brings a job.
         on_enqueue: hooks of its clients.
     """
 
@@ -66,6 +70,7 @@ class Kit:
         *,
         inline: bool = False,
         now: datetime | None = None,
+        schedules: bool = False,
         on_enqueue: Sequence[OnEnqueue] = (),
     ) -> None:
         whole = with_demo(load_app(app) if isinstance(app, str) else app)
@@ -73,6 +78,8 @@ class Kit:
         kinds = frozenset(self._handlers)
         now_ms = round((now.timestamp() if now is not None else time.time()) * 1000)
         self._engine = Engine(Policy(served_kinds=kinds), now_ms)
+        if schedules:
+            self._engine.do(declared(Config(), whole, now_ms))
         self._engine.listeners.append(self._look_for_cancels)
         self._kinds = kinds
         defaults = Defaults(kinds={kind: job.options for kind, job in whole.functions.items()})
@@ -345,8 +352,10 @@ class Kit:
             answer = self._engine.do(Tick())
             assert isinstance(answer, Ticked)
             if not answer.more:
-                self._line.flush()
-                return answer.next_ms
+                break
+        times_ms = (answer.next_ms, self._engine.fire_due())
+        self._line.flush()
+        return min((at_ms for at_ms in times_ms if at_ms is not None), default=None)
 
     def _due_ms(self) -> int | None:
         """When the next job that waits for a time falls due; None if none does."""

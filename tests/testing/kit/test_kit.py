@@ -19,6 +19,7 @@ from beaver_actors.client import (
     JobFailed,
     JobState,
     NewJob,
+    Refused,
     add_meta,
 )
 from beaver_actors.core.outcome import Failed, Rejected, Snoozed, Stopped, Succeeded, TimedOut
@@ -377,3 +378,49 @@ async def test_one_task_may_wait_while_another_lets_the_jobs_run(
         assert trio.current_time() - before == 5
     assert results == ["sent to ada"]
     assert ran.outcome == Succeeded(b'"sent to ada"')
+
+
+def test_schedules_bring_their_jobs_as_the_clock_moves() -> None:
+    """P3: each time once, as on a server; they are set, shown, paused and triggered by the client."""
+    kit = Kit(App("shop"), now=NOON)
+    kit.client.schedules.set("hourly", "demo.echo", {"n": 1}, cron="0 * * * *")
+    kit.advance("59m")
+    assert not kit.jobs("demo.echo")
+    kit.advance("2h")
+    names = {job.id for job in kit.jobs("demo.echo")}
+    assert names == {"hourly@2027-03-01T13:00:00Z", "hourly@2027-03-01T14:00:00Z"}
+    assert len(kit.drain_queue()) == 2
+    shown = kit.client.schedules.get("hourly")
+    assert (shown.fired, shown.skipped) == (2, 0)
+    kit.client.schedules.pause("hourly")
+    kit.advance("5h")
+    assert len(kit.jobs("demo.echo")) == 2
+    kit.client.schedules.trigger("hourly")
+    assert len(kit.drain_queue()) == 1
+
+
+def test_schedules_of_the_app_are_there_if_the_test_says_so() -> None:
+    """By example: declared, and their jobs run inline too, also after a crash."""
+    app = App("shop")
+    did: list[str] = []
+
+    @app.schedule("0 3 * * *")
+    @app.job("nightly")
+    def nightly() -> None:
+        did.append(kit.now.isoformat())
+
+    kit = Kit(app, now=NOON, inline=True)
+    kit.advance("2d")
+    assert did == []
+    kit = Kit(app, now=NOON, inline=True, schedules=True)
+    kit.advance("2d")
+    assert did == ["2027-03-02T03:00:00+00:00", "2027-03-03T03:00:00+00:00"]
+    kit.crash()
+    kit.advance("1d")
+    assert len(did) == 3
+
+
+def test_a_kit_has_no_workers_but_itself() -> None:
+    """By example: told, where a server would list them."""
+    with pytest.raises(Refused, match="no workers but itself"):
+        Kit(App("shop")).client.workers()
