@@ -51,7 +51,7 @@ mutants: $(STAMP)  ## change core, codec and journal in small ways; do their tes
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE))
 
 test: $(STAMP)  ## all tests but the slow set, in two processes
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --durations 20 tests/property tests/crash tests examples
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/property tests/crash tests examples
 
 test-slow: $(STAMP)  ## the slow set: 500 kills in a row and large backlogs
 	$(BIN)/python -m pytest -m slow --timeout 3600
