@@ -104,6 +104,8 @@ QUEUES: tuple[Message, ...] = (
     jobs({"kind": "work", "queue": "unused"}),
     {"type": "delete_queue", "queue": "unused"},
     {"type": "delete_queue", "queue": "nowhere"},
+    {"type": "configure", "queue": "tight", "rules": {"jobs_max": 1}},
+    jobs({"kind": "work", "queue": "tight"}, {"kind": "work", "queue": "tight"}),
     {"type": "status"},
 )  # fmt: skip
 SCHEDULES: tuple[Message, ...] = (
