@@ -156,6 +156,9 @@ FAULTS = {
 
 
 HIDDEN = {
+    "a parent's failure passes for its end",
+    "a suspect beside a last chance",
+    "one parent's end frees a child of two",
     "a deadline is met one millisecond late",
     "a full disk stops outcomes too",
     "a key that may run again is not offered",
