@@ -18,8 +18,9 @@ import trio
 from msgspec import Raw
 
 from beaver_actors.client.core import SUBPROTOCOLS
+from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.codec.wire_worker_messages import HeartbeatRequest, ReportRequest
-from beaver_actors.codec.wire_worker_objects import ProgressObject, ReportObject
+from beaver_actors.codec.wire_worker_objects import LeasedJobObject, ProgressObject, ReportObject
 from beaver_actors.core.answers import LeasedJob
 from beaver_actors.core.job import Job
 from beaver_actors.core.outcome import Outcome, Succeeded
@@ -55,6 +56,7 @@ class Abroad:
         lease_seconds: of the server.
         in_flight: the jobs that the server has given out, while it is up; to be lied about.
         life: the number of its present life.
+        latest_ms: the latest that its clock has been, in any life.
         done: counts what workers do.
     """
 
@@ -62,6 +64,7 @@ class Abroad:
     lease_seconds: float
     in_flight: Callable[[], Iterable[Job]]
     life: Callable[[], int]
+    latest_ms: Callable[[], int]
     done: Counter[str]
     ended: dict[str, float] = field(default_factory=dict)
     """When each worker process that has ended did so."""
@@ -220,14 +223,17 @@ class _Process:
 
     def _lost(self, jobs: Iterable[LeasedJob]) -> None:
         """The server has given up leases of this worker. It must have been silent for the whole of one; but a
-        job that overruns its timeout is taken earlier, and between two lives the wall clock may jump. What
-        was heard last may have been said by an earlier life, and long on its way."""
+        job whose deadline has come is taken earlier, and the wall clock, which may jump between two lives,
+        says when that is. What was heard last may have been said by an earlier life, and long on its way."""
         heard_at = self._uplink.heard_at
         if self.abroad.life() not in {life for at, life in self._connections if at <= heard_at}:
             return
         silent = trio.current_time() - heard_at
+        latest_ms = self.abroad.latest_ms()
         for job in jobs:
-            if job.terms.kind != "slow" and silent < self.abroad.lease_seconds - SLACK_SECONDS:
+            deadline_ms = self._hands.deadlines.get(job.fence)
+            overdue = deadline_ms is not None and deadline_ms <= latest_ms
+            if not overdue and silent < self.abroad.lease_seconds - SLACK_SECONDS:
                 text = f"was taken from {self._worker_id}, which was heard {silent:g} s before"
                 raise Broken("P4", job.job_id, text)
 
@@ -276,9 +282,21 @@ class FrozenStream(trio.abc.Stream):
 
 
 class Ears(Hands):
-    """Hands that tell which jobs were lost."""
+    """Hands that tell which jobs were lost, and know when each was due."""
 
     told: Callable[[Iterable[LeasedJob]], None]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.deadlines: dict[int, int] = {}
+        """By fence, in milliseconds UTC of the server's clock; those without a timeout have none."""
+
+    def leased(self, jobs: list[LeasedJobObject]) -> None:
+        """These are to be run."""
+        self.deadlines.update(
+            (job.fence, parse_time_ms(job.deadline)) for job in jobs if job.deadline is not None
+        )
+        super().leased(jobs)
 
     def lost(self, fences: Iterable[int]) -> None:
         """These are no longer ours."""

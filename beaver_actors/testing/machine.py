@@ -60,6 +60,7 @@ class Machine:
         """Whether a process runs."""
         self.wall_offset_ms = 0
         """By how much the wall clock is off."""
+        self._offset_max_ms = 0
         self.on_call: Callable[[int, str, str], int | None] | None = None
         """Called before each disk call of the process that changes something: may fail it."""
         self.fold_dies_at: int | None = None
@@ -77,6 +78,11 @@ class Machine:
     def now_ms(self) -> int:
         """What the wall clock says."""
         return START_MS + round(trio.current_time() * 1000) + self.wall_offset_ms
+
+    @property
+    def latest_ms(self) -> int:
+        """The latest that any process so far can have read from the wall clock."""
+        return self.now_ms - self.wall_offset_ms + self._offset_max_ms
 
     async def run_process(self, main: Callable[[World], Awaitable[R]]) -> R | Death:
         """Run a process; returns what it returns, or how it died."""
@@ -121,7 +127,7 @@ class Machine:
             open_board=self._open_board,
             fold=self._fold,
             look_back=self._look_back,
-            wall_ms=lambda: self.now_ms,
+            wall_ms=self._look_at_wall,
             offload=self._offload,
             write=self._offload,
             pace=None,
@@ -129,6 +135,10 @@ class Machine:
             chance=Chance(self.random.getrandbits(64)),
             name=f"machine:{self._starts}",
         )
+
+    def _look_at_wall(self) -> int:
+        self._offset_max_ms = max(self._offset_max_ms, self.wall_offset_ms)
+        return self.now_ms
 
     def _open_journal(self, settings: JournalSettings) -> Recovered:
         recovered = open_journal(self.disk, settings)

@@ -94,6 +94,7 @@ class Scenario:
             self.server.config.fleet.lease_ms / 1000,
             lambda: list(self.server.state.in_flight.values()) if self.server.open else (),
             lambda: self.server.lives,
+            lambda: self.server.machine.latest_ms,
             self.report.remote,
         )
         self._done_producing = trio.Event()
