@@ -1,25 +1,21 @@
 """The process that folds a snapshot beside a running server: `python -m beaver_actors.journal.fold_child`.
 
-It gives way to the server (`nice`), prints one line of JSON, and dies with its parent: it watches standard
-input, which the parent holds open. The work itself is `journal/folding.py`.
+It gives way to the server and dies with it (`journal/beside.py`), and prints one line of JSON. The work
+itself is `journal/folding.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import sys
-from threading import Thread
 from typing import Any
 
+from beaver_actors.journal.beside import give_way, resting
 from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.errors import JournalError
 from beaver_actors.journal.folding import fold_snapshot
-
-NICENESS = 10  # half-way down: the server's loop goes first wherever both want the processor
-ORPHANED = 3  # exit code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,9 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--through", required=True, type=int, metavar="LSN")
     parser.add_argument("--keep", required=True, type=int, metavar="N")
     options = parser.parse_args(arguments)
-    Thread(target=die_with_parent, name="parent watch", daemon=True).start()
-    os.nice(NICENESS)
-    gc.disable()  # a state is a million objects without cycles, and the process is short-lived
+    give_way()
     result: dict[str, Any]
     try:
         folded = fold_snapshot(RealDisk(options.data_dir), options.through, options.keep, str(os.getpid()))
@@ -43,12 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if result["ok"] else 1
 
 
-def die_with_parent() -> None:
-    """Wait for the end of standard input, which the parent holds open as long as it lives."""
-    while os.read(0, 4096):
-        pass
-    os._exit(ORPHANED)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with resting():
+        code = main()
+    sys.exit(code)

@@ -1,23 +1,20 @@
 """The process that looks into the past beside a running server: `python -m beaver_actors.journal.past_child`.
 
-It gives way to the server (`nice`), prints one line of JSON, and dies with its parent: it watches standard
-input, which the parent holds open. The work itself is `journal/past_replies.py`.
+It gives way to the server and dies with it (`journal/beside.py`), and prints one line of JSON. The work
+itself is `journal/past_replies.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import os
 import sys
 import time
-from threading import Thread
 
 import msgspec
 
 from beaver_actors.codec.wire_past import Moment, Wish
+from beaver_actors.journal.beside import give_way
 from beaver_actors.journal.disk import RealDisk
-from beaver_actors.journal.fold_child import NICENESS, die_with_parent
 from beaver_actors.journal.past_replies import past_reply
 
 
@@ -39,9 +36,7 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--lsn", type=int)
     parser.add_argument("--at_ms", type=int)
     options = parser.parse_args(given)
-    Thread(target=die_with_parent, name="parent watch", daemon=True).start()
-    os.nice(NICENESS)
-    gc.disable()  # a state is a million objects without cycles, and the process is short-lived
+    give_way()
     now_ms = time.time_ns() // 1_000_000
     moment = None
     if options.lsn is not None or options.at_ms is not None:

@@ -14,9 +14,9 @@ import pytest
 
 from beaver_actors.codec import snapshot_codec
 from beaver_actors.journal import snapshots
+from beaver_actors.journal.beside import NICENESS, ORPHANED
 from beaver_actors.journal.disk import RealDisk
 from beaver_actors.journal.errors import Damaged, NoSpace
-from beaver_actors.journal.fold_child import NICENESS, ORPHANED
 from beaver_actors.journal.folding import Folded, fold_snapshot
 from beaver_actors.journal.journal import FileJournal
 from beaver_actors.journal.recovery import open_journal
