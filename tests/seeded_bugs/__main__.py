@@ -192,7 +192,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _is_wanted(bug: Bug, wanted: list[str]) -> bool:
-    return not wanted or any(text == f"{bug.number:02}" or text in bug.name[3:] for text in wanted)
+    return not wanted or any(text == f"{bug.number:02}" or text in bug.words for text in wanted)
 
 
 def _is_chosen(layer: Layer, names: list[str] | None, *, processes: bool) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 PLACE = Path(__file__).parent
 ROOT = Path(__file__).parents[2]
 
-_NAME = re.compile(r"(?P<number>[0-9]{2})-[a-z0-9]+(-[a-z0-9]+)*\.patch")
+_NAME = re.compile(r"(?P<number>[0-9]{2,3})-[a-z0-9]+(-[a-z0-9]+)*\.patch")
 _HEADER = re.compile(r"(?P<text>[A-Z].+\.) Breaks (?P<promises>P[0-9]+(?:, P[0-9]+)*)\.")
 _FILES = re.compile(r"^diff --git a/(\S+) b/(\S+)$", re.MULTILINE)
 
@@ -34,7 +34,12 @@ class Bug(NamedTuple):
 
     @property
     def number(self) -> int:
-        return int(self.name[:2])
+        return int(self.name.partition("-")[0])
+
+    @property
+    def words(self) -> str:
+        """The name without the number."""
+        return self.name.partition("-")[2]
 
 
 def read_catalogue(place: Path = PLACE) -> list[Bug]:
@@ -43,7 +48,7 @@ def read_catalogue(place: Path = PLACE) -> list[Bug]:
     Raises:
         ValueError: a file is not written as it should be; the text says which and how.
     """
-    return [read_bug(path) for path in sorted(place.glob("*.patch"))]
+    return sorted((read_bug(path) for path in place.glob("*.patch")), key=lambda bug: bug.number)
 
 
 def read_bug(path: Path) -> Bug:

@@ -100,7 +100,7 @@ def page(rows: Iterable[Row], layers: Sequence[Layer]) -> str:
         _markdown(
             ["", "bug", "breaks", *(layer.title for layer in layers)],
             [
-                [f"{row.bug.number:02}", row.bug.name[3:].replace("-", " "), ", ".join(row.bug.promises)]
+                [f"{row.bug.number:02}", row.bug.words.replace("-", " "), ", ".join(row.bug.promises)]
                 + [_cell(row, layer) for layer in layers]
                 for row in rows
             ]
