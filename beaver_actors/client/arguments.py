@@ -7,9 +7,13 @@ Only kinds of values are looked at here, and what no server could allow. All els
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
+
+from beaver_actors.client.errors import refused
+from beaver_actors.codec.wire_fields import ID_PATTERN
 
 T = TypeVar("T")
 
@@ -122,3 +126,16 @@ def functions(name: str, values: Sequence[T]) -> tuple[T, ...]:
         if not callable(value):
             raise mistyped(f"{name}[{place}]", "a function", value)
     return found
+
+
+def checked_id(job_id: str, name: str = "job_id") -> str:
+    """Returns the id.
+
+    Raises:
+        TypeError: it is no text.
+        BadRequest: no job can have it.
+    """
+    if not re.fullmatch(ID_PATTERN, text(name, job_id)):
+        expected = "1 to 200 printable ASCII characters without spaces"
+        raise refused("bad_request", f"{name}: expected {expected}, got {job_id[:60]!r}")
+    return job_id

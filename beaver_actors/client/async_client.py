@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar, Unpack, overload
 
-from beaver_actors.client import questions
-from beaver_actors.client.arguments import duration, function_or_none, mistyped, whole
+from beaver_actors.client import job_questions, operation_questions, questions, queue_questions
+from beaver_actors.client.arguments import checked_id, duration, function_or_none, mistyped, whole
 from beaver_actors.client.async_schedules import Schedules
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
 from beaver_actors.client.graphs import Graph
+from beaver_actors.client.job_questions import JobFilter
 from beaver_actors.client.loop import Transport
 from beaver_actors.client.middleware import OnEnqueue, tell
 from beaver_actors.client.new_jobs import (
@@ -29,7 +30,7 @@ from beaver_actors.client.new_jobs import (
     asked_for,
     described,
 )
-from beaver_actors.client.questions import Accepted, JobFilter, Patience, Question
+from beaver_actors.client.questions import Accepted, Patience, Question
 from beaver_actors.client.rules import QueueOptions
 from beaver_actors.client.streams import EventStream, JobList, JobWatch, StatusStream
 from beaver_actors.client.views import (
@@ -103,7 +104,7 @@ class Client:
                 refusal leaves those accepted that were sent before it.
         """
         handles: list[Job[R]] = []
-        for batch in questions.batches(described(jobs), atomic):
+        for batch in job_questions.batches(described(jobs), atomic):
             handles += await self._enqueue(batch)
         return handles
 
@@ -126,21 +127,21 @@ class Client:
         Raises:
             BadRequest: no job can have this id.
         """
-        return Job(self, Accepted(questions.checked_id(job_id), duplicate=True, lsn=None))
+        return Job(self, Accepted(checked_id(job_id), duplicate=True, lsn=None))
 
     async def get(self, job_id: str) -> JobInfo:
         """Show one job. Raises NotFound if there is none."""
-        return await self._ask(questions.get(job_id))
+        return await self._ask(job_questions.get(job_id))
 
     async def history(self, job_id: str) -> JobHistory:
         """Show the whole life of a job, deleted or not, as far as the server's log is kept. Raises NotFound
         if the log has nothing of it."""
-        return await self._ask(questions.history(job_id))
+        return await self._ask(job_questions.history(job_id))
 
     async def get_at(self, job_id: str, *, lsn: int | None = None, at: Moment | None = None) -> JobInfo:
         """Show a job as it was after the event at `lsn`, or at a time. Raises NotFound if it did not exist
         then, or if that is no longer kept."""
-        return await self._ask(questions.get_at(job_id, lsn, at))
+        return await self._ask(job_questions.get_at(job_id, lsn, at))
 
     async def status_at(self, *, lsn: int | None = None, at: Moment | None = None) -> Status:
         """Show the counts as they were, otherwise as `get_at`."""
@@ -148,7 +149,7 @@ class Client:
 
     async def explain(self, job_id: str) -> Explanation:
         """Say why a job does not run, or why it ended. Raises NotFound if there is none."""
-        return await self._ask(questions.explain(job_id))
+        return await self._ask(job_questions.explain(job_id))
 
     def list(
         self,
@@ -164,11 +165,11 @@ class Client:
             page_size: jobs fetched at once, 1 to 1000.
             wanted: conditions such as `state="dead"`, `kind`, `error_type`; all are in `JobFilter`.
         """
-        request = questions.first_page(wanted, limit, page_size)
+        request = job_questions.first_page(wanted, limit, page_size)
 
         async def fetch(after: int | None) -> Page:
             request.after = after
-            return await self._ask(questions.page(request))
+            return await self._ask(job_questions.page(request))
 
         return JobList(self._transport.loop, fetch, limit)
 
@@ -207,21 +208,21 @@ class Client:
             operation_id: chosen by the caller, which makes repeating the call harmless; else made here.
             wanted: conditions, as for `list`. Jobs that change before it reaches them are left alone.
         """
-        return await self._ask(questions.operate("retry", operation_id, wanted))
+        return await self._ask(operation_questions.operate("retry", operation_id, wanted))
 
     async def delete_all(
         self, *, operation_id: str | None = None, **wanted: Unpack[JobFilter]
     ) -> OperationInfo:
         """Forget all jobs that fit, dead ones unless a state is given; otherwise as `retry_all`."""
-        return await self._ask(questions.operate("delete", operation_id, wanted))
+        return await self._ask(operation_questions.operate("delete", operation_id, wanted))
 
     async def operations(self) -> Sequence[OperationInfo]:
         """Show the operations that run and the last hundred that have ended, newest first."""
-        return await self._ask(questions.operations())
+        return await self._ask(operation_questions.operations())
 
     async def operation(self, operation_id: str) -> OperationInfo:
         """Show one operation. Raises NotFound if there is none."""
-        return (await self._ask(questions.operations(operation_id)))[0]
+        return (await self._ask(operation_questions.operations(operation_id)))[0]
 
     async def wait_operation(
         self, operation_id: str, on_update: Callable[[OperationInfo], object] | None = None
@@ -243,25 +244,25 @@ class Client:
                 on_update(operation)
             if operation.state != "running":
                 return operation
-            pause = questions.look_seconds(waited)
+            pause = operation_questions.look_seconds(waited)
             waited += pause
             await self._transport.loop.sleep(pause)
 
     async def stop_operation(self, operation_id: str) -> OperationInfo:
         """Go no further with an operation; what is done is done."""
-        return await self._ask(questions.stop(operation_id))
+        return await self._ask(operation_questions.stop(operation_id))
 
     async def pause(self, queue: str) -> Change:
         """Start no more jobs of this queue."""
-        return await self._ask(questions.queue_change("pause", queue))
+        return await self._ask(queue_questions.queue_change("pause", queue))
 
     async def resume(self, queue: str) -> Change:
         """Start jobs of this queue again, and take new ones if it was drained."""
-        return await self._ask(questions.queue_change("resume", queue))
+        return await self._ask(queue_questions.queue_change("resume", queue))
 
     async def drain(self, queue: str) -> Change:
         """Take no new jobs for this queue until it is resumed, and go on working."""
-        return await self._ask(questions.queue_change("drain", queue))
+        return await self._ask(queue_questions.queue_change("drain", queue))
 
     async def configure(self, queue: str, **rules: Unpack[QueueOptions]) -> Change:
         """Set rules of this queue; None takes one away, what is left out stays as it is.
@@ -269,7 +270,7 @@ class Client:
         Args:
             rules: as in `QueueOptions`, such as `concurrency=5, rate="100/1m"`.
         """
-        return await self._ask(questions.configure(queue, rules))
+        return await self._ask(queue_questions.configure(queue, rules))
 
     async def move(self, queue: str, to: str, *, kind: str | None = None, tag: str | None = None) -> int:
         """Let the waiting jobs of one queue stand in another from now on. Done in batches, each of them all
@@ -281,15 +282,15 @@ class Client:
         Returns:
             How many jobs were moved.
         """
-        count, after = await self._ask(questions.move(queue, to, kind, tag))
+        count, after = await self._ask(queue_questions.move(queue, to, kind, tag))
         while after is not None:
-            more, after = await self._ask(questions.move(queue, to, kind, tag, after))
+            more, after = await self._ask(queue_questions.move(queue, to, kind, tag, after))
             count += more
         return count
 
     async def delete_queue(self, queue: str) -> Change:
         """Forget a queue with its rules. Raises Conflict if it holds jobs, whatever their state."""
-        return await self._ask(questions.queue_change("delete_queue", queue))
+        return await self._ask(queue_questions.queue_change("delete_queue", queue))
 
     async def wait_all(
         self, jobs: Iterable[Job[Any]], on_update: Callable[[FinishedJob], object] | None = None
@@ -302,7 +303,7 @@ class Client:
             jobs: any number.
             on_update: called for each job as it finishes.
         """
-        waited = questions.waited_for(jobs)
+        waited = job_questions.waited_for(jobs)
         function_or_none("on_update", on_update)
         ended: dict[str, FinishedJob] = {}
         news: list[FinishedJob | ClientError] = []
@@ -366,12 +367,12 @@ class Client:
 
     async def _enqueue(self, jobs: Sequence[NewJob[R]]) -> Sequence[Job[R]]:
         tell(self._on_enqueue, jobs)
-        receipts = await self._ask(questions.enqueue(jobs))
+        receipts = await self._ask(job_questions.enqueue(jobs))
         return [Job(self, accepted, job.read_result) for job, accepted in zip(jobs, receipts, strict=True)]
 
-    async def _change(self, word: questions.ChangeWord, job_ids: Iterable[str]) -> Sequence[Change]:
+    async def _change(self, word: job_questions.ChangeWord, job_ids: Iterable[str]) -> Sequence[Change]:
         made: tuple[Change, ...] = ()
-        for question in questions.changes(word, job_ids):
+        for question in job_questions.changes(word, job_ids):
             made += await self._ask(question)
         return made
 

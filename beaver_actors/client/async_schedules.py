@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
-from beaver_actors.client import questions
+from beaver_actors.client import schedule_questions
 from beaver_actors.client.arguments import text
 from beaver_actors.client.new_jobs import JobCall, new_id
 from beaver_actors.client.new_schedules import ScheduleOptions, new_schedule
@@ -35,11 +35,11 @@ class Schedules(Generic[J]):
 
     async def list(self) -> Sequence[ScheduleInfo]:
         """All schedules by name, each with its next time."""
-        return await self._ask(questions.schedules(None, 1))
+        return await self._ask(schedule_questions.schedules(None, 1))
 
     async def get(self, name: str, *, next: int = 5) -> ScheduleInfo:  # noqa: A002  # the field's name
         """One schedule with its next times, up to 100. Raises NotFound if there is none."""
-        return (await self._ask(questions.schedules(text("name", name), next)))[0]
+        return (await self._ask(schedule_questions.schedules(text("name", name), next)))[0]
 
     async def set(
         self,
@@ -65,20 +65,20 @@ class Schedules(Generic[J]):
         Raises:
             Conflict: it stands in the app's code or in the server's configuration.
         """
-        return await self._ask(questions.set_schedule(new_schedule(name, kind, args, options)))
+        return await self._ask(schedule_questions.set_schedule(new_schedule(name, kind, args, options)))
 
     async def delete(self, name: str) -> Change:
         """Forget this schedule; its jobs stay."""
-        return await self._ask(questions.schedule_change("delete", name))
+        return await self._ask(schedule_questions.schedule_change("delete", name))
 
     async def pause(self, name: str) -> Change:
         """Let this schedule bring no more jobs."""
-        return await self._ask(questions.schedule_change("pause", name))
+        return await self._ask(schedule_questions.schedule_change("pause", name))
 
     async def resume(self, name: str) -> Change:
         """Let this schedule bring jobs again; what was due meanwhile is not made up for."""
-        return await self._ask(questions.schedule_change("resume", name))
+        return await self._ask(schedule_questions.schedule_change("resume", name))
 
     async def trigger(self, name: str) -> J:
         """Bring a job of this schedule now, whether paused or not; returns its handle."""
-        return self._job(await self._ask(questions.trigger_schedule(name, new_id())))
+        return self._job(await self._ask(schedule_questions.trigger_schedule(name, new_id())))

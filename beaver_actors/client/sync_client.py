@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, Unpack, overload
 
-from beaver_actors.client import questions
-from beaver_actors.client.arguments import function_or_none, mistyped, seconds
+from beaver_actors.client import job_questions, operation_questions, questions, queue_questions
+from beaver_actors.client.arguments import checked_id, function_or_none, mistyped, seconds
 from beaver_actors.client.chance import draw
 from beaver_actors.client.errors import ClientError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
 from beaver_actors.client.graphs import Graph
+from beaver_actors.client.job_questions import JobFilter
 from beaver_actors.client.middleware import OnEnqueue, tell
 from beaver_actors.client.new_jobs import (
     JobCall,
@@ -30,7 +31,7 @@ from beaver_actors.client.new_jobs import (
     asked_for,
     described,
 )
-from beaver_actors.client.questions import Accepted, JobFilter, Patience, Question
+from beaver_actors.client.questions import Accepted, Patience, Question
 from beaver_actors.client.rules import QueueOptions
 from beaver_actors.client.sync_schedules import Schedules
 from beaver_actors.client.sync_transport import Transport
@@ -121,7 +122,7 @@ class Client:
                 refusal leaves those accepted that were sent before it.
         """
         handles: list[Job[R]] = []
-        for batch in questions.batches(described(jobs), atomic):
+        for batch in job_questions.batches(described(jobs), atomic):
             handles += self._enqueue(batch)
         return handles
 
@@ -144,21 +145,21 @@ class Client:
         Raises:
             BadRequest: no job can have this id.
         """
-        return Job(self, Accepted(questions.checked_id(job_id), duplicate=True, lsn=None))
+        return Job(self, Accepted(checked_id(job_id), duplicate=True, lsn=None))
 
     def get(self, job_id: str) -> JobInfo:
         """Show one job. Raises NotFound if there is none."""
-        return self._ask(questions.get(job_id))
+        return self._ask(job_questions.get(job_id))
 
     def history(self, job_id: str) -> JobHistory:
         """Show the whole life of a job, deleted or not, as far as the server's log is kept. Raises NotFound
         if the log has nothing of it."""
-        return self._ask(questions.history(job_id))
+        return self._ask(job_questions.history(job_id))
 
     def get_at(self, job_id: str, *, lsn: int | None = None, at: Moment | None = None) -> JobInfo:
         """Show a job as it was after the event at `lsn`, or at a time. Raises NotFound if it did not exist
         then, or if that is no longer kept."""
-        return self._ask(questions.get_at(job_id, lsn, at))
+        return self._ask(job_questions.get_at(job_id, lsn, at))
 
     def status_at(self, *, lsn: int | None = None, at: Moment | None = None) -> Status:
         """Show the counts as they were, otherwise as `get_at`."""
@@ -166,7 +167,7 @@ class Client:
 
     def explain(self, job_id: str) -> Explanation:
         """Say why a job does not run, or why it ended. Raises NotFound if there is none."""
-        return self._ask(questions.explain(job_id))
+        return self._ask(job_questions.explain(job_id))
 
     def list(
         self,
@@ -182,7 +183,7 @@ class Client:
             page_size: jobs fetched at once, 1 to 1000.
             wanted: conditions such as `state="dead"`, `kind`, `error_type`; all are in `JobFilter`.
         """
-        request = questions.first_page(wanted, limit, page_size)
+        request = job_questions.first_page(wanted, limit, page_size)
         return self._pages(request, limit)
 
     def status(self) -> Status:
@@ -218,19 +219,19 @@ class Client:
             operation_id: chosen by the caller, which makes repeating the call harmless; else made here.
             wanted: conditions, as for `list`. Jobs that change before it reaches them are left alone.
         """
-        return self._ask(questions.operate("retry", operation_id, wanted))
+        return self._ask(operation_questions.operate("retry", operation_id, wanted))
 
     def delete_all(self, *, operation_id: str | None = None, **wanted: Unpack[JobFilter]) -> OperationInfo:
         """Forget all jobs that fit, dead ones unless a state is given; otherwise as `retry_all`."""
-        return self._ask(questions.operate("delete", operation_id, wanted))
+        return self._ask(operation_questions.operate("delete", operation_id, wanted))
 
     def operations(self) -> Sequence[OperationInfo]:
         """Show the operations that run and the last hundred that have ended, newest first."""
-        return self._ask(questions.operations())
+        return self._ask(operation_questions.operations())
 
     def operation(self, operation_id: str) -> OperationInfo:
         """Show one operation. Raises NotFound if there is none."""
-        return (self._ask(questions.operations(operation_id)))[0]
+        return (self._ask(operation_questions.operations(operation_id)))[0]
 
     def wait_operation(
         self,
@@ -262,25 +263,25 @@ class Client:
             left = float("inf") if timeout is None else timeout - waited
             if left <= 0:
                 raise TimeoutError(f"operation {operation_id} runs still after {timeout} s")
-            pause = min(left, questions.look_seconds(waited))
+            pause = min(left, operation_questions.look_seconds(waited))
             waited += pause
             time.sleep(pause)
 
     def stop_operation(self, operation_id: str) -> OperationInfo:
         """Go no further with an operation; what is done is done."""
-        return self._ask(questions.stop(operation_id))
+        return self._ask(operation_questions.stop(operation_id))
 
     def pause(self, queue: str) -> Change:
         """Start no more jobs of this queue."""
-        return self._ask(questions.queue_change("pause", queue))
+        return self._ask(queue_questions.queue_change("pause", queue))
 
     def resume(self, queue: str) -> Change:
         """Start jobs of this queue again, and take new ones if it was drained."""
-        return self._ask(questions.queue_change("resume", queue))
+        return self._ask(queue_questions.queue_change("resume", queue))
 
     def drain(self, queue: str) -> Change:
         """Take no new jobs for this queue until it is resumed, and go on working."""
-        return self._ask(questions.queue_change("drain", queue))
+        return self._ask(queue_questions.queue_change("drain", queue))
 
     def configure(self, queue: str, **rules: Unpack[QueueOptions]) -> Change:
         """Set rules of this queue; None takes one away, what is left out stays as it is.
@@ -288,7 +289,7 @@ class Client:
         Args:
             rules: as in `QueueOptions`, such as `concurrency=5, rate="100/1m"`.
         """
-        return self._ask(questions.configure(queue, rules))
+        return self._ask(queue_questions.configure(queue, rules))
 
     def move(self, queue: str, to: str, *, kind: str | None = None, tag: str | None = None) -> int:
         """Let the waiting jobs of one queue stand in another from now on. Done in batches, each of them all
@@ -300,15 +301,15 @@ class Client:
         Returns:
             How many jobs were moved.
         """
-        count, after = self._ask(questions.move(queue, to, kind, tag))
+        count, after = self._ask(queue_questions.move(queue, to, kind, tag))
         while after is not None:
-            more, after = self._ask(questions.move(queue, to, kind, tag, after))
+            more, after = self._ask(queue_questions.move(queue, to, kind, tag, after))
             count += more
         return count
 
     def delete_queue(self, queue: str) -> Change:
         """Forget a queue with its rules. Raises Conflict if it holds jobs, whatever their state."""
-        return self._ask(questions.queue_change("delete_queue", queue))
+        return self._ask(queue_questions.queue_change("delete_queue", queue))
 
     def wait_all(
         self,
@@ -329,7 +330,7 @@ class Client:
         Raises:
             TimeoutError: not all are finished by then.
         """
-        waited = questions.waited_for(jobs)
+        waited = job_questions.waited_for(jobs)
         function_or_none("on_update", on_update)
         lsns = {job.id: job.lsn for job in waited}
         ended: dict[str, FinishedJob] = {}
@@ -368,13 +369,13 @@ class Client:
 
     def _enqueue(self, jobs: Sequence[NewJob[R]]) -> Sequence[Job[R]]:
         tell(self._on_enqueue, jobs)
-        receipts = self._ask(questions.enqueue(jobs))
+        receipts = self._ask(job_questions.enqueue(jobs))
         return [Job(self, accepted, job.read_result) for job, accepted in zip(jobs, receipts, strict=True)]
 
     def _pages(self, request: ListRequest, limit: int | None) -> Iterator[JobInfo]:
         given = 0
         while limit is None or given < limit:
-            page = self._ask(questions.page(request))
+            page = self._ask(job_questions.page(request))
             for job in page.jobs if limit is None else page.jobs[: limit - given]:
                 given += 1
                 yield job
@@ -382,9 +383,9 @@ class Client:
                 return
             request.after = page.next
 
-    def _change(self, word: questions.ChangeWord, job_ids: Iterable[str]) -> Sequence[Change]:
+    def _change(self, word: job_questions.ChangeWord, job_ids: Iterable[str]) -> Sequence[Change]:
         made: tuple[Change, ...] = ()
-        for question in questions.changes(word, job_ids):
+        for question in job_questions.changes(word, job_ids):
             made += self._ask(question)
         return made
 

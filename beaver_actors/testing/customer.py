@@ -19,21 +19,13 @@ from beaver_actors.client.address import parse_url
 from beaver_actors.client.async_client import Client
 from beaver_actors.client.core import SUBPROTOCOLS
 from beaver_actors.client.errors import ClientError, ConnectFailed, Refused
+from beaver_actors.client.job_questions import JobFilter, changes, enqueue, get, page
 from beaver_actors.client.new_jobs import NewJob
 from beaver_actors.client.opening import Connection, Opener
-from beaver_actors.client.questions import (
-    JobFilter,
-    changes,
-    configure,
-    enqueue,
-    get,
-    operate,
-    operations,
-    page,
-    queue_change,
-    set_schedule,
-)
+from beaver_actors.client.operation_questions import operate, operations
+from beaver_actors.client.queue_questions import configure, queue_change
 from beaver_actors.client.rules import QueueOptions
+from beaver_actors.client.schedule_questions import set_schedule
 from beaver_actors.client.trio_transport import Transport
 from beaver_actors.client.views import Event, Gap, JobInfo
 from beaver_actors.codec.ids import JobIds

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import trio
 
+from beaver_actors.client.job_questions import JobFilter
 from beaver_actors.client.new_jobs import NewJob, new_job
-from beaver_actors.client.questions import JobFilter
 from beaver_actors.client.rules import QueueOptions
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject
 from beaver_actors.core.job import UNIQUE_UNTIL

@@ -19,9 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ClientError, ConnectionLost
 from beaver_actors.client.finish import FinishWatcher, Wish
+from beaver_actors.client.job_questions import enqueue
 from beaver_actors.client.new_jobs import new_job
 from beaver_actors.client.pending import Pending
-from beaver_actors.client.questions import Accepted, enqueue
+from beaver_actors.client.questions import Accepted
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.client.views import FinishedJob
 from beaver_actors.codec.ids import JobIds

@@ -19,18 +19,11 @@ from beaver_actors.client.address import parse_url
 from beaver_actors.client.core import MESSAGE_BYTES_MAX, SUBPROTOCOLS, Core
 from beaver_actors.client.errors import ClientError, ConnectFailed, ConnectionLost, ProtocolError, Refused
 from beaver_actors.client.finish import FinishWatcher, Wish
+from beaver_actors.client.job_questions import changes, enqueue, get, page
 from beaver_actors.client.new_jobs import new_job
 from beaver_actors.client.pending import Pending
-from beaver_actors.client.questions import (
-    Patience,
-    Question,
-    changes,
-    enqueue,
-    get,
-    page,
-    queue_change,
-    status,
-)
+from beaver_actors.client.questions import Patience, Question, status
+from beaver_actors.client.queue_questions import queue_change
 from beaver_actors.client.subscriptions import EventSubscription, StatusSubscription
 from beaver_actors.client.views import event_from_wire
 from beaver_actors.client.websocket import WebSocket

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-from beaver_actors.client import async_client, questions, sync_client
+from beaver_actors.client import async_client, job_questions, sync_client
 from beaver_actors.client.aio_transport import AsyncioLoop
 from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ConnectionLost
@@ -124,7 +124,7 @@ class SyncClient(sync_client.Client):
         timeout: float | None = None,
     ) -> Sequence[FinishedJob]:
         """As in production; but a job that waits for the kit raises NotFinished, whatever the timeout."""
-        waited = questions.waited_for(jobs)
+        waited = job_questions.waited_for(jobs)
         for job in waited:
             if (info := self._known(job.id)) is not None and not info.finished:
                 advice = "the kit runs jobs only when it is told: drain_queue(), settle(), or inline mode"
