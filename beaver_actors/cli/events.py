@@ -10,7 +10,7 @@ import click
 from beaver_actors.cli.exits import Exit, Failure
 from beaver_actors.cli.text import clock_time, compact, cut, duration, to_ms
 from beaver_actors.client.views import Event, Gap
-from beaver_actors.codec.wire_objects import WantedObject
+from beaver_actors.codec.wire_operation_objects import WantedObject
 from beaver_actors.core.facts import EVENT_NAMES
 
 COLOURS = {

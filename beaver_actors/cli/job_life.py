@@ -12,7 +12,7 @@ from beaver_actors.cli.talk import talk
 from beaver_actors.cli.text import count, cut, duration, many, to_ms
 from beaver_actors.client.errors import NotFound
 from beaver_actors.client.views import Event, JobHistory, JobInfo, event_from_wire, read_part
-from beaver_actors.codec.wire_objects import EventObject
+from beaver_actors.codec.wire_event_objects import EventObject
 
 if TYPE_CHECKING:
     from beaver_actors.client import Client

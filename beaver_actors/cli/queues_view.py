@@ -15,7 +15,7 @@ from rich.text import Text
 from beaver_actors.cli.rules import rules_text
 from beaver_actors.cli.tables import STYLES, words
 from beaver_actors.cli.text import count, cut, duration
-from beaver_actors.codec.wire_objects import QueueObject
+from beaver_actors.codec.wire_status_objects import QueueObject
 from beaver_actors.codec.wire_times import parse_time_ms
 from beaver_actors.core.job import JobState
 

@@ -66,7 +66,7 @@ def status(
 def _from_directory(data_dir: str, when: When | None) -> Status:
     """The status as it was, or as it is by the end of the log."""
     from beaver_actors.client.views import read_part
-    from beaver_actors.codec.wire_objects import StatusObject
+    from beaver_actors.codec.wire_status_objects import StatusObject
 
     reply = read_directory(data_dir, None, when or NOW)
     assert reply is not None, "there is always a status"

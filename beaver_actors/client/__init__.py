@@ -52,7 +52,7 @@ from beaver_actors.client.views import (
     Status,
     WorkerInfo,
 )
-from beaver_actors.codec.wire_objects import Exponential, Fixed, Listed, Polynomial
+from beaver_actors.codec.wire_job_objects import Exponential, Fixed, Listed, Polynomial
 from beaver_actors.core.job import JobState
 
 __all__ = [

@@ -16,9 +16,9 @@ from beaver_actors.client.errors import ClientError, NotFound
 from beaver_actors.client.pending import Pending
 from beaver_actors.client.subscriptions import EventSubscription
 from beaver_actors.client.views import ENDINGS, FinishedJob, JobInfo, finished_from_info, plain, read_part
+from beaver_actors.codec.wire_event_objects import EventFilter, EventObject
 from beaver_actors.codec.wire_fields import JOB_IDS_MAX
 from beaver_actors.codec.wire_job_messages import GetRequest
-from beaver_actors.codec.wire_objects import EventFilter, EventObject
 from beaver_actors.codec.wire_watch_messages import GapPush
 from beaver_actors.core.job import JobState
 

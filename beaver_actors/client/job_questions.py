@@ -32,6 +32,7 @@ from beaver_actors.client.views import (
 )
 from beaver_actors.codec.wire import Ok
 from beaver_actors.codec.wire_decode import Limits
+from beaver_actors.codec.wire_event_objects import EventObject
 from beaver_actors.codec.wire_fields import JOB_IDS_MAX, PAGE_JOBS_MAX
 from beaver_actors.codec.wire_job_messages import (
     CancelRequest,
@@ -42,7 +43,7 @@ from beaver_actors.codec.wire_job_messages import (
     ListRequest,
     RetryRequest,
 )
-from beaver_actors.codec.wire_objects import EventObject, Receipt
+from beaver_actors.codec.wire_job_objects import Receipt
 from beaver_actors.codec.wire_watch_messages import HistoryRequest, PastRequest
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX
 from beaver_actors.core.job import DEAD_REASONS, DeadReason, JobState

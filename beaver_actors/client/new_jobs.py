@@ -28,8 +28,7 @@ from msgspec import UNSET, Raw
 from beaver_actors.client.arguments import duration, mistyped, text, texts, whole
 from beaver_actors.codec.ids import COUNTER_BITS, uuid7
 from beaver_actors.codec.json_text import encode_json
-from beaver_actors.codec.wire_jobs import backoff_object
-from beaver_actors.codec.wire_objects import (
+from beaver_actors.codec.wire_job_objects import (
     BackoffRule,
     Exponential,
     Fixed,
@@ -37,6 +36,7 @@ from beaver_actors.codec.wire_objects import (
     NewJobObject,
     Polynomial,
 )
+from beaver_actors.codec.wire_jobs import backoff_object
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.job import Backoff, OnConflict, OnParentFailure, UniqueUntil
 

@@ -21,7 +21,8 @@ from beaver_actors.client.views import (
     read_part,
 )
 from beaver_actors.codec.wire import REQUESTS, Ok, Request
-from beaver_actors.codec.wire_objects import EventFilter, StatusObject
+from beaver_actors.codec.wire_event_objects import EventFilter
+from beaver_actors.codec.wire_status_objects import StatusObject
 from beaver_actors.codec.wire_watch_messages import PastRequest, StatusRequest
 from beaver_actors.codec.wire_worker_messages import WorkersRequest
 from beaver_actors.core.answers import RefusalCode

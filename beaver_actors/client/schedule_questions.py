@@ -16,7 +16,7 @@ from beaver_actors.client.views import (
 )
 from beaver_actors.codec.wire import Ok
 from beaver_actors.codec.wire_fields import NEXT_MAX
-from beaver_actors.codec.wire_objects import Receipt
+from beaver_actors.codec.wire_job_objects import Receipt
 from beaver_actors.codec.wire_schedule_messages import (
     DeleteScheduleRequest,
     PauseScheduleRequest,

@@ -15,7 +15,7 @@ from beaver_actors.client.errors import NotFound
 from beaver_actors.client.loop import Loop, Transport
 from beaver_actors.client.subscriptions import EventSubscription, Item, StatusSubscription, Subscription
 from beaver_actors.client.views import ENDINGS, Event, Gap, JobInfo, Page, Status, event_from_wire
-from beaver_actors.codec.wire_objects import EventFilter
+from beaver_actors.codec.wire_event_objects import EventFilter
 
 
 class _Entered:

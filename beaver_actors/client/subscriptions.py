@@ -16,8 +16,9 @@ from msgspec import UNSET
 
 from beaver_actors.client.errors import ClientError, ProtocolError
 from beaver_actors.codec.wire import Ok
+from beaver_actors.codec.wire_event_objects import EventFilter, EventObject
 from beaver_actors.codec.wire_fields import LSN_MAX
-from beaver_actors.codec.wire_objects import EventFilter, EventObject, StatusObject
+from beaver_actors.codec.wire_status_objects import StatusObject
 from beaver_actors.codec.wire_watch_messages import GapPush, SubscribeRequest
 
 WAITING_BYTES_MAX: Final = 8 * 1024 * 1024

@@ -16,17 +16,12 @@ from beaver_actors.client.errors import JobCancelled, JobFailed, JobGone, Protoc
 from beaver_actors.codec.json_text import tame_numbers
 from beaver_actors.codec.wire_decode import read
 from beaver_actors.codec.wire_errors import WireError
-from beaver_actors.codec.wire_objects import (
-    BackoffRule,
-    ChangeObject,
-    EventError,
-    EventObject,
-    OperationObject,
-    StatusObject,
-    WantedObject,
-)
+from beaver_actors.codec.wire_event_objects import EventError, EventObject
+from beaver_actors.codec.wire_job_objects import BackoffRule, ChangeObject
+from beaver_actors.codec.wire_operation_objects import OperationObject, WantedObject
 from beaver_actors.codec.wire_queue_objects import RulesObject
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
+from beaver_actors.codec.wire_status_objects import StatusObject
 from beaver_actors.codec.wire_watch_messages import GapPush
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.answers import BecauseReason, WaitReason

@@ -23,8 +23,9 @@ from beaver_actors.codec.wire_job_messages import (
     ListRequest,
     RetryRequest,
 )
-from beaver_actors.codec.wire_objects import ChangeObject, OperationObject
+from beaver_actors.codec.wire_job_objects import ChangeObject
 from beaver_actors.codec.wire_operation_messages import OperateRequest, OperationsRequest, StopRequest
+from beaver_actors.codec.wire_operation_objects import OperationObject
 from beaver_actors.codec.wire_queue_messages import (
     ConfigureRequest,
     DeleteQueueRequest,

@@ -8,21 +8,19 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from beaver_actors.codec.wire import Error, Ok
-from beaver_actors.codec.wire_jobs import backoff_object
-from beaver_actors.codec.wire_objects import (
+from beaver_actors.codec.wire_job_objects import (
     BecauseObject,
     ChangeObject,
     ErrorObject,
     ExplanationObject,
-    FleetObject,
     JobObject,
-    QueueObject,
     Receipt,
     RelativeObject,
-    StatusObject,
 )
+from beaver_actors.codec.wire_jobs import backoff_object
 from beaver_actors.codec.wire_operations import operation_object
 from beaver_actors.codec.wire_queues import declared_names, rules_object
+from beaver_actors.codec.wire_status_objects import FleetObject, QueueObject, StatusObject
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.answers import (
     Answer,

@@ -17,7 +17,7 @@ from beaver_actors.codec.wire_cbor import cbor_from_json, json_from_cbor, readab
 from beaver_actors.codec.wire_errors import WireError, explain, explain_malformed, shorten
 from beaver_actors.codec.wire_fields import REQUEST_ID_CHARS_MAX
 from beaver_actors.codec.wire_job_messages import ListRequest
-from beaver_actors.codec.wire_objects import NewJobObject
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.core.answers import RefusalCode
 
 Form: TypeAlias = Literal["json", "cbor"]

@@ -12,7 +12,8 @@ from typing import get_args
 
 from beaver_actors.codec.wire import REQUESTS
 from beaver_actors.codec.wire_choices import CHOICES
-from beaver_actors.codec.wire_objects import BackoffRule, EventFilter, NewJobObject
+from beaver_actors.codec.wire_event_objects import EventFilter
+from beaver_actors.codec.wire_job_objects import BackoffRule, NewJobObject
 from beaver_actors.codec.wire_schedule_objects import NewScheduleObject, ScheduledJobObject
 from beaver_actors.codec.wire_worker_objects import FailureObject, ProgressObject, ReportObject
 from beaver_actors.core.answers import RefusalCode

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from beaver_actors.codec.wire_objects import EventError, EventObject
+from beaver_actors.codec.wire_event_objects import EventError, EventObject
 from beaver_actors.codec.wire_operations import wanted_object
 from beaver_actors.codec.wire_queues import declared_names, rules_object
 from beaver_actors.codec.wire_times import time_text

@@ -17,7 +17,7 @@ from beaver_actors.codec.wire_fields import (
     RequestBase,
     about,
 )
-from beaver_actors.codec.wire_objects import NewJobObject
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.core.job import DeadReason, JobState
 
 

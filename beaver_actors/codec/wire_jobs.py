@@ -39,7 +39,14 @@ from beaver_actors.codec.wire_fields import (
     TAGS_MAX,
     UNIQUE_KEY_CHARS_MAX,
 )
-from beaver_actors.codec.wire_objects import BackoffRule, Exponential, Fixed, Listed, NewJobObject, Polynomial
+from beaver_actors.codec.wire_job_objects import (
+    BackoffRule,
+    Exponential,
+    Fixed,
+    Listed,
+    NewJobObject,
+    Polynomial,
+)
 from beaver_actors.core.commands import NewJob
 from beaver_actors.core.durations import seconds, shown
 from beaver_actors.core.graphs import GRAPH_JOBS_MAX

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from beaver_actors.codec.wire_event_objects import EventObject
 from beaver_actors.codec.wire_fields import Fence, Lsn, about
 from beaver_actors.codec.wire_job_messages import (
     CancelRequest,
@@ -20,16 +21,9 @@ from beaver_actors.codec.wire_job_messages import (
     ListRequest,
     RetryRequest,
 )
-from beaver_actors.codec.wire_objects import (
-    ChangeObject,
-    EventObject,
-    ExplanationObject,
-    JobObject,
-    OperationObject,
-    Receipt,
-    StatusObject,
-)
+from beaver_actors.codec.wire_job_objects import ChangeObject, ExplanationObject, JobObject, Receipt
 from beaver_actors.codec.wire_operation_messages import OperateRequest, OperationsRequest, StopRequest
+from beaver_actors.codec.wire_operation_objects import OperationObject
 from beaver_actors.codec.wire_queue_messages import (
     ConfigureRequest,
     DeleteQueueRequest,
@@ -47,6 +41,7 @@ from beaver_actors.codec.wire_schedule_messages import (
     TriggerScheduleRequest,
 )
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
+from beaver_actors.codec.wire_status_objects import StatusObject
 from beaver_actors.codec.wire_watch_messages import (
     HistoryRequest,
     PastRequest,

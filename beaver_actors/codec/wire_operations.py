@@ -14,8 +14,8 @@ from beaver_actors.codec.wire_checks import (
 )
 from beaver_actors.codec.wire_fields import ERROR_TYPE_CHARS_MAX
 from beaver_actors.codec.wire_job_messages import ListRequest
-from beaver_actors.codec.wire_objects import OperationObject, WantedObject
 from beaver_actors.codec.wire_operation_messages import OperateRequest
+from beaver_actors.codec.wire_operation_objects import OperationObject, WantedObject
 from beaver_actors.codec.wire_times import time_text
 from beaver_actors.core.commands import StartOperation
 from beaver_actors.core.job import JobState

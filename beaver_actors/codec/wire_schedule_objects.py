@@ -25,7 +25,7 @@ from beaver_actors.codec.wire_fields import (
     UserMeta,
     about,
 )
-from beaver_actors.codec.wire_objects import BackoffRule
+from beaver_actors.codec.wire_job_objects import BackoffRule
 from beaver_actors.core.job import ON_CONFLICT, UNIQUE_UNTIL, JobState, OnConflict, UniqueUntil
 from beaver_actors.core.schedule import CATCH_UP, OVERLAP, CatchUp, Overlap, ScheduleSource
 

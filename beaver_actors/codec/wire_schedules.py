@@ -25,8 +25,8 @@ from beaver_actors.codec.wire_checks import (
 from beaver_actors.codec.wire_decode import Limits
 from beaver_actors.codec.wire_errors import WireError, explain
 from beaver_actors.codec.wire_fields import NEXT_MAX
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.codec.wire_jobs import Defaults, backoff_object, new_jobs
-from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.codec.wire_schedule_messages import (
     DeleteScheduleRequest,
     PauseScheduleRequest,

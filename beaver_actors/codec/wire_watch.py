@@ -15,6 +15,7 @@ from beaver_actors.codec.wire_checks import (
     refuse,
 )
 from beaver_actors.codec.wire_errors import WireError, shorten
+from beaver_actors.codec.wire_event_objects import EventFilter
 from beaver_actors.codec.wire_fields import (
     BATCH_EVENTS_MAX,
     EVENTS,
@@ -23,7 +24,6 @@ from beaver_actors.codec.wire_fields import (
     JOB_IDS_MAX,
     LSN_MAX,
 )
-from beaver_actors.codec.wire_objects import EventFilter
 from beaver_actors.codec.wire_watch_messages import SubscribeRequest
 from beaver_actors.core.durations import shown
 from beaver_actors.core.facts import EVENT_NAMES, Fact

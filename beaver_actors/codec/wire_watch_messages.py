@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
+from beaver_actors.codec.wire_event_objects import EventFilter, EventObject
 from beaver_actors.codec.wire_fields import (
     BATCH_EVENTS_MAX,
     DURATION,
@@ -18,7 +19,7 @@ from beaver_actors.codec.wire_fields import (
     Seconds,
     about,
 )
-from beaver_actors.codec.wire_objects import EventFilter, EventObject, StatusObject
+from beaver_actors.codec.wire_status_objects import StatusObject
 
 
 class StatusRequest(RequestBase, tag="status"):

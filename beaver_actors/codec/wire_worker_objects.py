@@ -21,7 +21,7 @@ from beaver_actors.codec.wire_fields import (
     Time,
     about,
 )
-from beaver_actors.codec.wire_objects import NewJobObject
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.core.job import JobState
 from beaver_actors.core.workers import WorkerState
 

@@ -16,8 +16,8 @@ from beaver_actors.codec.ids import JobIds
 from beaver_actors.codec.json_text import encode_json
 from beaver_actors.codec.wire_decode import Limits, read
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.codec.wire_jobs import Defaults, backoff_object, new_jobs
-from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.core.commands import NewJob
 from beaver_actors.core.durations import seconds
 from beaver_actors.core.job import Backoff

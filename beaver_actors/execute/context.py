@@ -15,8 +15,8 @@ import msgspec
 
 from beaver_actors.codec.json_text import encode_json
 from beaver_actors.codec.wire_fields import CHILDREN_MAX
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.codec.wire_jobs import child_id
-from beaver_actors.codec.wire_objects import NewJobObject
 from beaver_actors.core.answers import Parent as ParentAnswer
 from beaver_actors.core.durations import parse_duration_ms
 from beaver_actors.execute.children import CHILDREN_BYTES_MAX, Call, child

@@ -8,7 +8,7 @@ from typing import assert_never
 from msgspec import UNSET, Raw
 
 from beaver_actors.codec.wire_decode import read
-from beaver_actors.codec.wire_objects import NewJobObject
+from beaver_actors.codec.wire_job_objects import NewJobObject
 from beaver_actors.codec.wire_worker_objects import (
     FailureObject,
     LeasedJobObject,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beaver_actors.client.views import AttemptFailure, Event, JobInfo, Status
-from beaver_actors.codec.wire_objects import Fixed, QueueObject
+from beaver_actors.codec.wire_job_objects import Fixed
+from beaver_actors.codec.wire_status_objects import QueueObject
 from beaver_actors.core.job import JobState
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from beaver_actors.cli.events import event_line
-from beaver_actors.codec.wire_objects import EventError
+from beaver_actors.codec.wire_event_objects import EventError
 from beaver_actors.core.facts import EVENT_NAMES
 from tests.cli.shown import NOON, event
 

@@ -11,8 +11,8 @@ from beaver_actors.cli.job_views import job_view, jobs_table
 from beaver_actors.cli.pulse import Pulse
 from beaver_actors.cli.queues_view import QueuesTable
 from beaver_actors.cli.status_view import status_view
-from beaver_actors.codec.wire_objects import FleetObject
 from beaver_actors.codec.wire_queue_objects import RateObject, RulesObject
+from beaver_actors.codec.wire_status_objects import FleetObject
 from beaver_actors.core.job import JobState
 from tests.cli.shown import NOON, NOON_MS, failure, job, queue, status
 

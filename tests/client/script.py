@@ -9,8 +9,8 @@ from beaver_actors.client.core import Core
 from beaver_actors.client.errors import ConnectionLost
 from beaver_actors.client.pending import Pending
 from beaver_actors.client.subscriptions import EventSubscription
+from beaver_actors.codec.wire_event_objects import EventFilter, EventObject
 from beaver_actors.codec.wire_job_messages import GetRequest
-from beaver_actors.codec.wire_objects import EventFilter, EventObject
 
 LOST = ConnectionLost("the cable was pulled")
 

@@ -15,7 +15,7 @@ from beaver_actors.client.link import Link
 from beaver_actors.client.opening import Connection
 from beaver_actors.client.websocket import WebSocket
 from beaver_actors.codec.wire_job_messages import EnqueueRequest
-from beaver_actors.codec.wire_objects import NewJobObject
+from beaver_actors.codec.wire_job_objects import NewJobObject
 
 PIECE_BYTES = 65_536
 

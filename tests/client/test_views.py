@@ -9,8 +9,9 @@ import pytest
 
 from beaver_actors.client import Event, Gap, JobInfo, ProtocolError
 from beaver_actors.client.views import ENDINGS, event_from_wire, read_part
+from beaver_actors.codec.wire_event_objects import EventObject
 from beaver_actors.codec.wire_fields import EVENTS
-from beaver_actors.codec.wire_objects import EventObject, JobObject
+from beaver_actors.codec.wire_job_objects import JobObject
 from beaver_actors.codec.wire_watch_messages import GapPush
 
 

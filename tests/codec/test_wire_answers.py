@@ -10,15 +10,8 @@ import pytest
 from beaver_actors.codec.wire import Error, Ok
 from beaver_actors.codec.wire_answers import PAGE_BYTES_MAX, NodeView, page, reply, status_reply
 from beaver_actors.codec.wire_decode import decode_reply, encode, read
-from beaver_actors.codec.wire_objects import (
-    ChangeObject,
-    ErrorObject,
-    Fixed,
-    JobObject,
-    QueueObject,
-    Receipt,
-    StatusObject,
-)
+from beaver_actors.codec.wire_job_objects import ChangeObject, ErrorObject, Fixed, JobObject, Receipt
+from beaver_actors.codec.wire_status_objects import QueueObject, StatusObject
 from beaver_actors.core.answers import (
     Change,
     Changed,

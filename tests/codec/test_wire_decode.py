@@ -24,8 +24,9 @@ from beaver_actors.codec.wire_decode import (
     read,
 )
 from beaver_actors.codec.wire_errors import WireError
+from beaver_actors.codec.wire_event_objects import EventFilter
 from beaver_actors.codec.wire_job_messages import CancelRequest, EnqueueRequest, GetRequest, ListRequest
-from beaver_actors.codec.wire_objects import EventFilter, Listed, NewJobObject, Receipt
+from beaver_actors.codec.wire_job_objects import Listed, NewJobObject, Receipt
 from beaver_actors.codec.wire_watch_messages import EventPush, GapPush, SubscribeRequest
 from beaver_actors.core.job import JobState
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from beaver_actors.codec.wire_decode import decode_reply
+from beaver_actors.codec.wire_event_objects import EventObject
 from beaver_actors.codec.wire_events import event_json, event_object, event_push, events_push
-from beaver_actors.codec.wire_objects import EventObject, WantedObject
+from beaver_actors.codec.wire_operation_objects import WantedObject
 from beaver_actors.codec.wire_watch_messages import EventPush, EventsPush
 from beaver_actors.core.facts import (
     EVENT_NAMES,

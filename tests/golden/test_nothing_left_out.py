@@ -14,14 +14,10 @@ from msgspec import UNSET, Struct
 
 from beaver_actors.codec.wire import Ok, Request
 from beaver_actors.codec.wire_decode import decode_reply
-from beaver_actors.codec.wire_objects import (
-    EventObject,
-    ExplanationObject,
-    FleetObject,
-    JobObject,
-    StatusObject,
-)
+from beaver_actors.codec.wire_event_objects import EventObject
+from beaver_actors.codec.wire_job_objects import ExplanationObject, JobObject
 from beaver_actors.codec.wire_schedule_objects import ScheduleObject
+from beaver_actors.codec.wire_status_objects import FleetObject, StatusObject
 from beaver_actors.codec.wire_worker_objects import WorkerObject
 from beaver_actors.core.facts import FACTS
 from beaver_actors.core.queues import Queue, Tenant

@@ -14,7 +14,8 @@ from msgspec import UNSET
 from beaver_actors.client.views import Change, JobInfo, event_from_wire, read_part
 from beaver_actors.codec.wire import REQUESTS, Error, Ok, Push
 from beaver_actors.codec.wire_decode import decode_reply
-from beaver_actors.codec.wire_objects import Receipt, StatusObject
+from beaver_actors.codec.wire_job_objects import Receipt
+from beaver_actors.codec.wire_status_objects import StatusObject
 from beaver_actors.codec.wire_watch_messages import EventPush, EventsPush, GapPush, StatusPush
 from beaver_actors.codec.wire_worker_messages import LeasePush, WorkerPush
 from beaver_actors.codec.wire_worker_objects import WorkerObject

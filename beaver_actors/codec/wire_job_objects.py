@@ -1,4 +1,4 @@
-"""What the messages carry: jobs as asked for and as shown, queues, the status, events.
+"""Jobs as the messages carry them: as asked for, as accepted, as shown and explained.
 
 Structs only. `wire_*_messages` put them into messages; their values are checked in `wire_commands`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from beaver_actors.codec.wire_fields import (
@@ -16,8 +15,6 @@ from beaver_actors.codec.wire_fields import (
     DELAYS_MAX,
     DURATION,
     ID_PATTERN,
-    JOB_IDS_MAX,
-    KIND_PATTERN,
     PARENTS_MAX,
     PRIORITY_MAX,
     QUEUE_PATTERN,
@@ -25,10 +22,8 @@ from beaver_actors.codec.wire_fields import (
     TIME,
     UNIQUE_KEY_CHARS_MAX,
     Args,
-    EventName,
     JobId,
     Kind,
-    Lsn,
     QueueName,
     Seconds,
     Tag,
@@ -36,7 +31,6 @@ from beaver_actors.codec.wire_fields import (
     UserMeta,
     about,
 )
-from beaver_actors.codec.wire_queue_objects import RulesObject
 from beaver_actors.core.answers import BecauseReason, RefusalCode, WaitReason
 from beaver_actors.core.job import (
     ON_CONFLICT,
@@ -47,7 +41,6 @@ from beaver_actors.core.job import (
     OnParentFailure,
     UniqueUntil,
 )
-from beaver_actors.core.operation import OperationState, OperationWord
 
 
 class Polynomial(
@@ -190,17 +183,6 @@ class NewJobObject(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     ] = UNSET
 
 
-class EventFilter(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which events a subscriber wants: those that fit every field given."""
-
-    kind: Annotated[str | None, about("Only jobs of this kind.", pattern=KIND_PATTERN)] = None
-    queue: Annotated[str | None, about("Only this queue.", pattern=QUEUE_PATTERN)] = None
-    job_ids: Annotated[
-        tuple[JobId, ...] | None, about("Only these jobs.", minItems=1, maxItems=JOB_IDS_MAX)
-    ] = None
-    events: Annotated[tuple[EventName, ...] | None, about("Only these events.", minItems=1)] = None
-
-
 class Receipt(Struct, kw_only=True):
     """A job that is accepted: now, or before (`duplicate`)."""
 
@@ -322,156 +304,3 @@ class ExplanationObject(Struct, kw_only=True):
     state: JobState
     text: Annotated[str, about("All of it in a sentence.")]
     because: Annotated[list[BecauseObject], about("The most stubborn reason first.")]
-
-
-class WantedObject(Struct, kw_only=True):
-    """Which jobs are meant: those that fit every condition that is not null."""
-
-    state: JobState | None
-    queue: str | None
-    kind: str | None
-    tag: str | None
-    reason: str | None
-    error_type: str | None
-    created_after: Time | None
-    created_before: Time | None
-    finished_after: Time | None
-    finished_before: Time | None
-
-
-class OperationObject(Struct, kw_only=True):
-    """An operation on many jobs."""
-
-    id: JobId
-    word: OperationWord
-    wanted: WantedObject
-    state: OperationState
-    started_at: Time
-    ended_at: Time | None
-    looked_at: Annotated[int, about("Jobs that it has looked at.")]
-    to_look_at: Annotated[int, about("Jobs that there were when it began; some may have gone since.")]
-    changed: Annotated[int, about("Jobs that were put back, or deleted.")]
-    refused: Annotated[int, about("Jobs that were not: their unique key is taken, or a parent has failed.")]
-
-
-class QueueObject(Struct, kw_only=True):
-    """One named queue."""
-
-    paused: bool
-    states: dict[JobState, int]
-    oldest_pending_at: Annotated[
-        str | None, about("Since when the job next in line may run; null if none waits.", **TIME)
-    ]
-    draining: Annotated[bool, about("It takes no new jobs until it is resumed.")] = False
-    rules: RulesObject = msgspec.field(default_factory=RulesObject)
-    declared: Annotated[
-        tuple[str, ...] | UnsetType,
-        about("The names of the rules that stand in the server's configuration, if any do."),
-    ] = UNSET
-
-
-class FleetObject(Struct, kw_only=True):
-    """All workers on other machines."""
-
-    workers: Annotated[int, about("Connected, and not suspect.")] = 0
-    suspect: int = 0
-    slots_free: Annotated[int, about("Jobs that the connected ones could take now.")] = 0
-    in_flight: Annotated[int, about("Jobs that all of them hold.")] = 0
-
-
-class StatusObject(Struct, kw_only=True):
-    """The whole queue at one moment."""
-
-    at: Time
-    lsn: Lsn
-    states: Annotated[dict[JobState, int], about("Jobs by state.")]
-    queues: dict[str, QueueObject]
-    totals: Annotated[dict[str, int], about("What has ever happened, by event; survives restarts.")]
-    dead_reasons: Annotated[dict[str, int], about("Jobs that ever died, by reason.")]
-    unknown_kinds: Annotated[dict[str, int], about("Pending jobs of kinds that no worker can run.")]
-    storage_full: bool
-    schedules: int = 0
-    draining: bool
-    version: str
-    started_at: Annotated[str, about("When this server started.", **TIME)]
-    workers: Annotated[int, about("Workers of the server itself, at work or ready.")]
-    sessions: Annotated[int, about("Open connections.")]
-    fleet: FleetObject = msgspec.field(default_factory=FleetObject)
-
-
-class EventError(Struct, kw_only=True):
-    """job_failed, job_rescued, and job_died after an attempt: what went wrong."""
-
-    type: str
-    message: str
-    traceback: str
-
-
-class EventObject(Struct, kw_only=True, omit_defaults=True):
-    """What has happened to one job, queue or schedule. Fields that an event does not have are left out."""
-
-    lsn: Lsn
-    event: EventName
-    at: Time
-    job_id: str | UnsetType = UNSET
-    queue: Annotated[
-        str | UnsetType, about("job_enqueued, job_moved, schedule_set, and events of a queue.")
-    ] = UNSET
-    kind: Annotated[str | UnsetType, about("job_enqueued, schedule_set.")] = UNSET
-    priority: Annotated[int | UnsetType, about("job_enqueued.")] = UNSET
-    tags: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has any.")] = UNSET
-    args: Annotated[Raw | UnsetType, about("job_enqueued.")] = UNSET
-    run_at: Annotated[
-        str | UnsetType, about("job_enqueued, job_failed, job_snoozed, job_retried, job_unblocked.", **TIME)
-    ] = UNSET
-    expires_at: Annotated[str | UnsetType, about("job_enqueued, if it has one.", **TIME)] = UNSET
-    unique_key: Annotated[str | UnsetType, about("job_enqueued, schedule_set, if it has one.")] = UNSET
-    depends_on: Annotated[tuple[str, ...] | UnsetType, about("job_enqueued, if it has parents.")] = UNSET
-    on_parent_failure: Annotated[
-        str | UnsetType, about("job_enqueued, if it has parents and shall run in any case: continue.")
-    ] = UNSET
-    blocked: Annotated[
-        bool | UnsetType, about("job_retried: true if it has parents that have yet to end.")
-    ] = UNSET
-    concurrency_key: Annotated[str | UnsetType, about("job_enqueued, schedule_set, if it has one.")] = UNSET
-    rules: Annotated[RulesObject | UnsetType, about("queue_configured: all that hold from now on.")] = UNSET
-    declared: Annotated[
-        tuple[str, ...] | UnsetType,
-        about("queue_configured: the names of those that stand in the server's configuration, if any do."),
-    ] = UNSET
-    worker_id: Annotated[str | UnsetType, about("job_started.")] = UNSET
-    deadline: Annotated[str | UnsetType, about("job_started, unless the job has no timeout.", **TIME)] = UNSET
-    fence: Annotated[int | UnsetType, about("Events of an attempt: the lease it ran under.")] = UNSET
-    progress: Annotated[Raw | UnsetType, about("job_progressed.")] = UNSET
-    result: Annotated[Raw | UnsetType, about("job_completed; null for nothing.")] = UNSET
-    error: EventError | UnsetType = UNSET
-    reason: Annotated[
-        str | UnsetType,
-        about(
-            "job_died, job_deleted, schedule_removed; job_cancelled, if nobody asked for it; schedule_fired, "
-            "if no job came of it."
-        ),
-    ] = UNSET
-    schedule: Annotated[
-        str | UnsetType, about("schedule_set, schedule_removed, schedule_fired: its name.")
-    ] = UNSET
-    cron: Annotated[str | UnsetType, about("schedule_set, if it has one.")] = UNSET
-    every: Annotated[int | float | UnsetType, about("schedule_set, if it has one: seconds.")] = UNSET
-    tz: Annotated[str | UnsetType, about("schedule_set, with cron.")] = UNSET
-    paused: Annotated[bool | UnsetType, about("schedule_set.")] = UNSET
-    source: Annotated[str | UnsetType, about("schedule_set: request, code or config.")] = UNSET
-    nominal_at: Annotated[
-        str | UnsetType, about("schedule_fired: the time that had come; not if asked for by hand.", **TIME)
-    ] = UNSET
-    fired_job_id: Annotated[str | UnsetType, about("schedule_fired: the job that came of it.")] = UNSET
-    times: Annotated[
-        int | UnsetType,
-        about("schedule_fired without a job: how many times of the schedule this is about, up to that one."),
-    ] = UNSET
-    operation: Annotated[str | UnsetType, about("operation_…: its id.")] = UNSET
-    word: Annotated[OperationWord | UnsetType, about("operation_started.")] = UNSET
-    wanted: Annotated[WantedObject | UnsetType, about("operation_started.")] = UNSET
-    looked_at: Annotated[int | UnsetType, about("operation_advanced: in this step.")] = UNSET
-    changed: Annotated[int | UnsetType, about("operation_advanced: in this step.")] = UNSET
-    refused: Annotated[int | UnsetType, about("operation_advanced: in this step.")] = UNSET
-    how: Annotated[str | UnsetType, about("operation_ended: completed or stopped.")] = UNSET
