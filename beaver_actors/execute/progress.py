@@ -73,8 +73,8 @@ class Valve:
 
     def flush(self) -> None:
         """Pass on what is held back, if anything."""
-        self._thinner.forget(self)
         if self._held is not None:
+            self._thinner.forget(self)
             progress, self._held = self._held, None
             self._pass_on(progress)
 
