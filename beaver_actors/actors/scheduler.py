@@ -79,16 +79,17 @@ def _reckon(views: tuple[ScheduleView, ...], known: dict[str, _Ahead]) -> dict[s
 async def _bring(
     jobs: Jobs, known: dict[str, _Ahead], wall_ms: Callable[[], int], refused: Callable[[str, str], None]
 ) -> bool:
-    """Bring all times that have come; returns whether some did not fit."""
+    """Bring all times that have come, the earliest first, lest a schedule wait behind another for ever;
+    returns whether some did not fit."""
     now_ms = wall_ms()
+    due = [ahead for ahead in known.values() if ahead.next_ms is not None and ahead.next_ms <= now_ms]
     asked = []
-    for name, ahead in known.items():
-        if ahead.next_ms is not None and ahead.next_ms <= now_ms:
-            view = ahead.view
-            # One more than one fire may bring jobs for, so that it can tell of those it leaves out.
-            times_ms, earlier = due_times(view.plan, view.through_ms, now_ms, CATCH_UP_MAX + 1)
-            command = Fire(name, view.revision, times_ms, now_ms, earlier)
-            asked.append((name, await jobs.post(command)))
+    for ahead in sorted(due, key=lambda ahead: ahead.next_ms or 0):
+        view = ahead.view
+        # One more than one fire may bring jobs for, so that it can tell of those it leaves out.
+        times_ms, earlier = due_times(view.plan, view.through_ms, now_ms, CATCH_UP_MAX + 1)
+        command = Fire(view.name, view.revision, times_ms, now_ms, earlier)
+        asked.append((view.name, await jobs.post(command)))
     full = False
     for name, reply in asked:
         answer = await reply.wait()

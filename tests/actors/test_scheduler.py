@@ -122,3 +122,19 @@ async def test_what_finds_no_room_is_brought_again(autojump_clock: MockClock) ->
         world.full = False
         await trio.sleep(3)
         assert fires(world) == [(10, None)]
+
+
+async def test_who_has_waited_longest_for_room_comes_first(autojump_clock: MockClock) -> None:
+    """P11: where there is room for one job at a time, no schedule waits for ever behind another."""
+    async with running(policy=Policy(served_kinds=frozenset({"work"}))) as world:
+        await have(world, "a", every_ms=20_000)
+        await have(world, "b", every_ms=5_000)
+        world.full = True
+        await trio.sleep(22)
+        assert fires(world) == []
+        world.full = False
+        await trio.sleep(2)
+        brought = [
+            fact.schedule for fact in world.log.facts if isinstance(fact, ScheduleFired) and fact.job_id
+        ]
+        assert brought == ["b", "a"]
